@@ -1,0 +1,1 @@
+"""Huoshui 活水: a clearing house for small business."""
