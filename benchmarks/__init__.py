@@ -1,0 +1,1 @@
+"""Benchmarks: every figure in README and docs is printed by a command of this package."""
