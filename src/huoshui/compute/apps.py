@@ -1,0 +1,7 @@
+"""Wiring of `compute`."""
+
+from django.apps import AppConfig
+
+
+class ComputeConfig(AppConfig):
+    name = "huoshui.compute"

@@ -1,0 +1,7 @@
+"""Wiring of `indicators`."""
+
+from django.apps import AppConfig
+
+
+class IndicatorsConfig(AppConfig):
+    name = "huoshui.indicators"

@@ -1,0 +1,7 @@
+"""Wiring of `registry`."""
+
+from django.apps import AppConfig
+
+
+class RegistryConfig(AppConfig):
+    name = "huoshui.registry"
