@@ -34,18 +34,18 @@ BUDGET_MEDIAN = 800_000
 BUDGET_SIGMA = 0.6
 SMALL_CARD_HOURS = 16
 
-MODELS = ("RX-40", "RX-80", "DT-64", "DT-96")
-"""Made-up card models: two foreign, two domestic."""
-SPEED_PERCENT = np.array([80, 160, 100, 125], np.int64)
+MODELS = ("DT-64", "DT-96", "RX-40", "RX-80")
+"""Made-up card models: two domestic, two foreign."""
+SPEED_PERCENT = np.array([100, 125, 80, 160], np.int64)
 """Work done per hour, in percent of the reference card."""
-BASE_RESERVE = np.array([120_000, 300_000, 150_000, 200_000], np.int64)
+BASE_RESERVE = np.array([150_000, 200_000, 120_000, 300_000], np.int64)
 """1/1000 fen per card-hour without energy."""
-ENERGY_RESERVE = np.array([30_000, 65_000, 40_000, 50_000], np.int64)
+ENERGY_RESERVE = np.array([40_000, 50_000, 30_000, 65_000], np.int64)
 """1/1000 fen per card-hour of energy at the flat tariff."""
 
 REGIONS = ("east-1", "east-2", "north", "south", "west-1", "west-2")
 REGION_OF_SITE = (0, 0, 1, 1, 2, 3, 3, 4, 4, 5)
-MODELS_OF_SITE = ((0, 1), (1, 2), (0, 3), (1, 3), (0, 2), (2, 3), (0, 1), (1, 2), (2, 3), (0, 3))
+MODELS_OF_SITE = ((2, 3), (0, 3), (1, 2), (1, 3), (0, 2), (0, 1), (2, 3), (0, 3), (0, 1), (1, 2))
 ARRIVALS_BY_HOUR = np.array([2, 1, 1, 1, 1, 1, 2, 3, 6, 9, 10, 9, 6, 7, 9, 10, 10, 9, 7, 5, 4, 4, 3, 3], float)
 
 

@@ -1,6 +1,6 @@
 """Check a published compute round with bare Python: `python public_verify.py public.json [--earlier old.json]`.
 
-This file needs nothing but the Python standard library (3.9 or newer) and imports nothing of the platform, so that
+This file needs nothing but the Python standard library (3.10 or newer) and imports nothing of the platform, so that
 a member of the public can read it whole and run it alone. It reads the public document of a round (format
 `huoshui.capacity.public/1`, described in docs/formats/public-round.md) and recomputes every statement in it that
 can be recomputed: the money adds up, no hour is sold twice, the bound stands above the value, the commitments
@@ -15,8 +15,9 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence  # noqa: UP035 - runs on older Pythons too
+from typing import Any
 
 FORMAT = "huoshui.capacity.public/1"
 DOCUMENT_BYTES_MAX = 1 << 30
@@ -141,8 +142,8 @@ def check_shape(statement: Json) -> str:
 def check_cells(statement: Json) -> str:
     """In no pool and hour are more cards sold than were offered, and the totals are their sums."""
     totals = statement["totals"]
-    for pool, (offered, sold) in enumerate(zip(statement["offered"], statement["sold"])):
-        for hour, (most, cards) in enumerate(zip(offered, sold)):
+    for pool, (offered, sold) in enumerate(zip(statement["offered"], statement["sold"], strict=True)):
+        for hour, (most, cards) in enumerate(zip(offered, sold, strict=True)):
             need(cards <= most, f"pool {pool}, hour {hour}: {cards} cards sold of {most} offered")
     same("card-hours offered", totals["card_hours_offered"], sum(map(sum, statement["offered"])))
     same("card-hours sold", totals["card_hours_sold"], sum(map(sum, statement["sold"])))
@@ -154,8 +155,8 @@ def check_money(statement: Json) -> str:
     totals = statement["totals"]
     revenue = sum(
         price * cards
-        for prices, sold in zip(statement["slot_price"], statement["sold"])
-        for price, cards in zip(prices, sold)
+        for prices, sold in zip(statement["slot_price"], statement["sold"], strict=True)
+        for price, cards in zip(prices, sold, strict=True)
     )
     same("deposit revenue", totals["deposit_revenue"], revenue)
     same("payments", totals["payment"], totals["deposit_revenue"] + totals["transfer"])
@@ -208,7 +209,7 @@ def check_commitments(document: Json) -> str:
 def check_opened(document: Json) -> str:
     """Every row of the opened table is the row that was committed to."""
     same("rows", len(document["table"]), len(document["commitments"]))
-    for number, (entry, committed) in enumerate(zip(document["table"], document["commitments"])):
+    for number, (entry, committed) in enumerate(zip(document["table"], document["commitments"], strict=True)):
         salt = bytes.fromhex(entry["salt"])
         same(f"row {number}: bytes of salt", len(salt), SALT_BYTES)
         same(f"row {number}: commitment", committed, commitment(salt, entry["row"]).hex())
@@ -232,7 +233,8 @@ def check_row(statement: Json, row: Json) -> None:
     pieces = [end - start for start, end in row["runs"]]
     same("hours run", sum(pieces), hours)
     if row["preemptible"]:
-        need(min(pieces) >= row["min_piece"], f"a piece is shorter than {row['min_piece']} hours")
+        shortest = min(row["min_piece"], hours)
+        need(min(pieces) >= shortest, f"a piece is shorter than {shortest} hours")
     else:
         same("pieces of an unbroken run", len(pieces), 1)
     slots = sum(sum(statement["slot_price"][pool][start:end]) for start, end in row["runs"])
@@ -266,7 +268,7 @@ def check_table(document: Json) -> str:
     for name, amount in sums.items():
         same(f"total {name}", statement["totals"][name], amount)
     same("refused by reason", statement["refused"], refused)
-    for pool, (stated, found) in enumerate(zip(statement["sold"], sold)):
+    for pool, (stated, found) in enumerate(zip(statement["sold"], sold, strict=True)):
         same(f"cards sold by hour in pool {pool}", stated, found)
     return f"{sums['served']} served rows keep their own terms"
 
