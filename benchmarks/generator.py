@@ -117,12 +117,13 @@ def deposit_columns(
     cards[:count] = always[:, None]
     cards[count:] = nightly[:, None] * night
     dearer = np.concatenate([reserve, reserve * 95 // 100 // 1000 * 1000])
+    offered = cards.any(1)
     return {
-        "deposit_id": tuple(f"D{number:04d}" for number in range(2 * count)),
-        "deposit_pool": np.tile(np.arange(count, dtype=np.int32), 2),
-        "deposit_order": np.arange(2 * count, dtype=np.int64),
-        "deposit_cards": cards,
-        "deposit_reserve": np.where(cards > 0, dearer, 0).astype(np.int64),
+        "deposit_id": tuple(f"D{number:04d}" for number in np.flatnonzero(offered)),
+        "deposit_pool": np.tile(np.arange(count, dtype=np.int32), 2)[offered],
+        "deposit_order": np.flatnonzero(offered),
+        "deposit_cards": cards[offered],
+        "deposit_reserve": np.where(cards > 0, dearer, 0).astype(np.int64)[offered],
     }
 
 

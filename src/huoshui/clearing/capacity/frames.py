@@ -357,7 +357,7 @@ def _run_hours(parsed: Parsed, models: Sequence[str], faults: list[Fault]) -> np
                 faults.append(_fault("requests", parsed.numbers[row], "hours", model, "known_model", **params))
             else:
                 table[row, index[model]] = hours
-    for row in np.flatnonzero(~table.any(1)):
+    for row in np.flatnonzero(~table.any(1)).tolist():
         if not parsed.values["hours"][row]:
             faults.append(_fault("requests", parsed.numbers[row], "hours", "", "at_least_one_model"))
     return table
@@ -370,7 +370,7 @@ def _windows(
     horizon = {"horizon_start": local(supply.start), "horizon_end": local(supply.start + supply.hours)}
     earliest = np.array(parsed.values["earliest"], np.int64) - supply.start
     deadline = np.array(parsed.values["deadline"], np.int64) - supply.start
-    for row in np.flatnonzero((earliest >= deadline) | (earliest >= supply.hours) | (deadline <= 0)):
+    for row in np.flatnonzero((earliest >= deadline) | (earliest >= supply.hours) | (deadline <= 0)).tolist():
         early, late = local(parsed.values["earliest"][row]), local(parsed.values["deadline"][row])
         if earliest[row] >= deadline[row]:
             faults.append(_fault("requests", parsed.numbers[row], "deadline", late, "after", earliest=early))
@@ -422,9 +422,9 @@ def _stated_reach(
         for row, value in enumerate(parsed.values[name]):
             if value:
                 faults.append(_fault("requests", parsed.numbers[row], name, value, "not_with_lead_hours"))
-    for row, region in np.argwhere((lead < 0) & (cost > 0)).tolist():
-        header = f"transfer_cost:{regions[region]}"
-        faults.append(_fault("requests", parsed.numbers[row], header, cost[row, region], "needs_lead_hours"))
+    for unreached, to in np.argwhere((lead < 0) & (cost > 0)).tolist():
+        header, value = f"transfer_cost:{regions[to]}", cost[unreached, to]
+        faults.append(_fault("requests", parsed.numbers[unreached], header, value, "needs_lead_hours"))
     return lead, cost
 
 
