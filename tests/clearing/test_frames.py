@@ -3,10 +3,10 @@
 import numpy as np
 import polars as pl
 import pytest
+from benchmarks.generator import generate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.generator import generate
 from huoshui.clearing import tables
 from huoshui.clearing.capacity import frames
 from huoshui.clearing.tables import BadTable

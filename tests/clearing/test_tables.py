@@ -89,10 +89,12 @@ def test_more_bytes_than_the_limit_are_refused(monkeypatch):
 
 def test_a_workbook_that_unpacks_to_more_than_the_limit_is_refused_before_it_is_unpacked():
     bomb = io.BytesIO(workbook(["name"]))
-    with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        with archive.open("xl/worksheets/sheet2.xml", "w", force_zip64=True) as part:
-            for _ in range((tables.XLSX_UNPACKED_BYTES_MAX >> 22) + 1):
-                part.write(b" " * (1 << 22))
+    with (
+        zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
+        archive.open("xl/worksheets/sheet2.xml", "w", force_zip64=True) as part,
+    ):
+        for _ in range((tables.XLSX_UNPACKED_BYTES_MAX >> 22) + 1):
+            part.write(b" " * (1 << 22))
     assert len(bomb.getvalue()) < 2 << 20
     assert faults(tables.read, "t", "t.xlsx", bomb.getvalue())[0].rule == "unpacked_at_most"
 
