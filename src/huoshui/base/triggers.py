@@ -1,4 +1,4 @@
-"""Append-only in the database itself: UPDATE and DELETE on such tables fail, whoever asks.
+"""Append-only in the database itself: UPDATE, DELETE and TRUNCATE on such tables fail, whoever asks.
 
 One function installs the triggers for SQLite and PostgreSQL after every migration; a system check (tag `database`)
 asserts that they are there.
@@ -10,10 +10,14 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from huoshui.base.models import AppendOnly
 
-EVENTS = ("UPDATE", "DELETE")
+
+def events(connection: BaseDatabaseWrapper) -> tuple[str, ...]:
+    """What is refused. SQLite has no TRUNCATE."""
+    return ("UPDATE", "DELETE", "TRUNCATE") if connection.vendor == "postgresql" else ("UPDATE", "DELETE")
 
 
 def tables() -> Iterator[str]:
@@ -23,8 +27,9 @@ def tables() -> Iterator[str]:
             yield model._meta.db_table
 
 
-def _name(table: str, event: str) -> str:
-    return f"append_only_{table}_{event.lower()}"
+def name_of(table: str, event: str) -> str:
+    """Name of the trigger (PostgreSQL keeps 63 characters)."""
+    return f"append_only_{event.lower()}_{table}"[:63]
 
 
 def install(using: str = "default", **_kwargs: Any) -> None:
@@ -38,12 +43,13 @@ def install(using: str = "default", **_kwargs: Any) -> None:
                 "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$"
             )
         for table in present.intersection(tables()):
-            for event in EVENTS:
-                name = _name(table, event)
+            for event in events(connection):
+                name = name_of(table, event)
                 if connection.vendor == "postgresql":
+                    each = "STATEMENT" if event == "TRUNCATE" else "ROW"
                     cursor.execute(
                         f'CREATE OR REPLACE TRIGGER "{name}" BEFORE {event} ON "{table}" '
-                        "FOR EACH ROW EXECUTE FUNCTION append_only()"
+                        f"FOR EACH {each} EXECUTE FUNCTION append_only()"
                     )
                 else:
                     cursor.execute(
@@ -67,9 +73,9 @@ def check(app_configs: Any = None, databases: Any = None, **_kwargs: Any) -> lis
             cursor.execute(catalogue)
             installed = {row[0] for row in cursor.fetchall()}
         faults += [
-            Error(f"{table} can be changed: trigger {_name(table, event)} is missing", id="huoshui.E001")
+            Error(f"{table} can be changed: trigger {name_of(table, event)} is missing", id="huoshui.E001")
             for table in present.intersection(tables())
-            for event in EVENTS
-            if _name(table, event) not in installed
+            for event in events(connection)
+            if name_of(table, event) not in installed
         ]
     return faults

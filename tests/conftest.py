@@ -1,0 +1,138 @@
+"""What every test may use: the database, people with roles, a moved clock, a sandbox to crash in.
+
+The suite runs on SQLite in memory. With HUOSHUI_TEST_POSTGRES=postgresql://user@host:port/name it runs as a whole on
+PostgreSQL (a database `test_NAME` is made and dropped), and only then tests marked `postgres` run.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from huoshui.base import access, clock, triggers
+from huoshui.base.access import Actor
+from huoshui.base.models import Assignment, Role, User
+from huoshui.settings import database
+from tests import sandbox as sandboxes
+from tests.sandbox import Sandbox
+
+POSTGRES = os.environ.get("HUOSHUI_TEST_POSTGRES", "")
+if POSTGRES:
+    settings.DATABASES["default"].clear()
+    settings.DATABASES["default"].update(database(POSTGRES))
+    connections.configure_settings(None)
+    with suppress(AttributeError):
+        del connections["default"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `postgres` need the server."""
+    if not POSTGRES:
+        skip = pytest.mark.skip(reason="needs HUOSHUI_TEST_POSTGRES")
+        for item in items:
+            if "postgres" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:  # noqa: PT004
+    """Emptying the tables after a transactional test is the one change that append-only tables must allow."""
+    operations = type(connections["default"].ops)
+    original = operations.sql_flush
+
+    def sql_flush(self: Any, *args: Any, **kwargs: Any) -> list[str]:
+        drops = [f'DROP TRIGGER IF EXISTS "{name}"' + on for name, on in trigger_names(self.connection)]
+        return [*drops, *original(self, *args, **kwargs)]
+
+    operations.sql_flush = sql_flush  # the triggers come back with post_migrate, which flush sends
+
+
+def trigger_names(connection: BaseDatabaseWrapper) -> list[tuple[str, str]]:
+    """Each append-only trigger, and what DROP TRIGGER must say after its name."""
+    on = ' ON "{}"' if connection.vendor == "postgresql" else ""
+    pairs = itertools.product(triggers.tables(), triggers.events(connection))
+    return [(triggers.name_of(table, event), on.format(table)) for table, event in pairs]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files that the product writes go to a temporary directory."""
+    settings.HOME = tmp_path_factory.mktemp("home")
+    return settings.HOME
+
+
+class People:
+    """Makes people with roles: `people("agent", "party:7")` is an Actor who holds role `agent` for that party."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def __call__(self, role: str, scope: str = access.EVERYWHERE, *, since: date = date(2020, 1, 1)) -> Actor:
+        """A new person who holds a role that exists (see docs/design.md for the codes)."""
+        return self._holder(Role.objects.get(code=role), scope, since)
+
+    def holding(self, *permissions: str, scope: str = access.EVERYWHERE) -> Actor:
+        """A new person who holds just these permissions."""
+        for permission in permissions:
+            assert permission in access.permissions, f"permission {permission} is not registered"
+        code = f"test-{next(self._numbers)}"
+        role = Role.objects.create(code=code, title=code, permissions=list(permissions))
+        return self._holder(role, scope, date(2020, 1, 1))
+
+    def nobody(self) -> Actor:
+        """A new person without any role."""
+        user = User(username=f"person{next(self._numbers)}", name=f"Person {next(self._numbers)}")
+        user.set_unusable_password()
+        user.save()
+        return Actor(user)
+
+    def _holder(self, role: Role, scope: str, since: date) -> Actor:
+        actor = self.nobody()
+        assert actor.user is not None
+        Assignment.objects.create(user=actor.user, role=role, scope=scope, since=since)
+        return actor
+
+
+@pytest.fixture
+def people(db: None) -> People:
+    """Factory of people; sign one in with `client.force_login(people("officer").user)`."""
+    return People()
+
+
+@pytest.fixture
+def system_actor() -> Actor:
+    """The platform itself, which may do everything."""
+    return access.system("test")
+
+
+@pytest.fixture
+def moved_clock() -> Callable[[str | datetime], AbstractContextManager[None]]:
+    """`with moved_clock("2026-03-02 09:00"): …` (Asia/Shanghai when it names no zone)."""
+
+    def move(instant: str | datetime) -> AbstractContextManager[None]:
+        at = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+        return clock.moved_to((at if at.tzinfo else at.replace(tzinfo=clock.LOCAL)).astimezone(UTC))
+
+    return move
+
+
+@pytest.fixture(scope="session")
+def sandbox_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with sandboxes.template(tmp_path_factory.mktemp("template"), POSTGRES) as made:
+        yield made
+
+
+@pytest.fixture
+def sandbox(sandbox_template: Sandbox, tmp_path: Path) -> Iterator[Sandbox]:
+    """A fresh database to run, crash and kill processes in (see tests/sandbox.py)."""
+    with sandboxes.copy(sandbox_template, tmp_path) as made:
+        yield made
+
