@@ -1,7 +1,23 @@
-"""Wiring of `registry`."""
+"""Wiring of `registry`: permissions and roles, reference data after migration, pages, API, demo data."""
+
+from typing import Any
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+def _after_migrate(using: str = "default", **_kwargs: Any) -> None:
+    from huoshui.registry import reference, roles
+
+    roles.sync(using)
+    reference.install(using)
 
 
 class RegistryConfig(AppConfig):
     name = "huoshui.registry"
+
+    def ready(self) -> None:
+        from huoshui.registry import permissions
+
+        permissions.grant()
+        post_migrate.connect(_after_migrate, sender=self, dispatch_uid="huoshui.registry")

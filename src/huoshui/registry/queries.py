@@ -1,0 +1,214 @@
+"""Reads of the registry that more than one face or module needs."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.utils.translation import gettext as _
+
+from huoshui.base import access, clock
+from huoshui.base.access import Actor
+from huoshui.base.errors import Missing
+from huoshui.registry import permissions, uscc
+from huoshui.registry.models import (
+    Division,
+    Fact,
+    FactSource,
+    FactType,
+    Membership,
+    Party,
+    PartyRole,
+    Publication,
+    Relation,
+    RelationKind,
+    RoleKind,
+    ValueKind,
+    on_day,
+)
+from huoshui.registry.scopes import division_prefix
+
+RELATED_SHARE_BPS_MIN = 2_500
+"""A quarter of the shares makes two parties related (税务总局公告2016年第42号, article 2); control always does."""
+RELATED_PARTIES_MAX = 10_000
+
+
+def centre() -> Party:
+    """The party that runs the platform. Raises Missing before one is set."""
+    role = PartyRole.objects.filter(on_day(clock.today()), kind=RoleKind.CENTRE).select_related("party").first()
+    if role is None:
+        raise Missing(_("No party holds the role of the service centre."))
+    return role.party
+
+
+def parties_of(actor: Actor, permission: str) -> QuerySet[Party]:
+    """The parties for which the actor holds the permission."""
+    return access.visible(Party.objects.all(), actor, permission)
+
+
+def parties(
+    actor: Actor, *, text: str = "", role: str = "", division: str = "", group: str = ""
+) -> QuerySet[Party]:
+    """The parties that the actor may see, by name. `text` is a part of the name or the beginning of a USCC."""
+    found = parties_of(actor, permissions.READ).select_related("division")
+    today = clock.today()
+    if text := text.strip():
+        found = found.filter(Q(name__icontains=text) | Q(uscc__startswith=uscc.normal(text)))
+    if role:
+        found = found.filter(pk__in=PartyRole.objects.filter(on_day(today), kind=role).values("party"))
+    if division:
+        found = found.filter(division_id__startswith=division_prefix(division))
+    if group:
+        found = found.filter(pk__in=Membership.objects.filter(on_day(today), group__code=group).values("party"))
+    roles_now = PartyRole.objects.filter(on_day(today)).order_by("kind")
+    return found.prefetch_related(Prefetch("roles", roles_now, "roles_now")).order_by("name", "id")
+
+
+def party(actor: Actor, pk: int) -> Party:
+    """One party. Raises Missing when it does not exist or is not the actor's to see."""
+    return access.get_visible(Party.objects.select_related("division"), actor, permissions.READ, pk=pk)
+
+
+def related(party: Party, on: date | None = None) -> set[int]:
+    """Keys of the parties related to this one, without itself: ownership or control, either direction, transitive."""
+    links = Relation.objects.filter(on_day(on or clock.today())).filter(
+        Q(kind=RelationKind.CONTROL) | Q(share_bps__gte=RELATED_SHARE_BPS_MIN)
+    )
+    known, frontier = {party.pk}, {party.pk}
+    while frontier and len(known) < RELATED_PARTIES_MAX:
+        pairs = links.filter(Q(holder__in=frontier) | Q(held__in=frontier)).values_list("holder", "held")
+        frontier = {key for pair in pairs for key in pair} - known
+        known |= frontier
+    return known - {party.pk}
+
+
+# --- facts --------------------------------------------------------------------------------------------------------
+
+Value = int | str | bool | date
+RANK = {source: rank for rank, source in enumerate(FactSource.values)}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What one source says now. `chosen` marks the value that counts."""
+
+    fact: int
+    value: Value | None
+    source: str
+    source_name: str
+    observed_on: date
+    recorded_at: datetime
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class FactValue:
+    """What is known of one thing. `state` is known, missing (nobody says) or conflict (equal rank, other value).
+
+    `value` is None unless the state is known; a decimal is an integer times 10^-places.
+    """
+
+    type: FactType
+    state: str
+    value: Value | None
+    period_start: date | None
+    period_end: date | None
+    statements: tuple[Statement, ...]
+
+
+def value_of(fact: Fact) -> Value | None:
+    """The value of a stored fact in its own type."""
+    if fact.type.kind == ValueKind.BOOLEAN:
+        return None if fact.number is None else bool(fact.number)
+    if fact.type.kind == ValueKind.DATE:
+        return None if fact.text is None else date.fromisoformat(fact.text)
+    return fact.text if fact.type.kind == ValueKind.TEXT else fact.number
+
+
+def fact(party: Party, code: str, as_of: date | None = None) -> FactValue:
+    """The value of a fact as of a day (default: today), by precedence. Raises FactType.DoesNotExist."""
+    kind = FactType.objects.get(code=code)
+    return _weighed(kind, _stated(party, as_of).filter(type=kind))
+
+
+def facts(party: Party, as_of: date | None = None) -> list[FactValue]:
+    """Everything that is said of a party as of a day, by code, with all sources side by side."""
+    by_type: dict[FactType, list[Fact]] = defaultdict(list)
+    for row in _stated(party, as_of).order_by("type__code"):
+        by_type[row.type].append(row)
+    return [_weighed(kind, rows) for kind, rows in by_type.items()]
+
+
+def _stated(party: Party, as_of: date | None) -> QuerySet[Fact]:
+    return Fact.objects.filter(party=party, observed_on__lte=as_of or clock.today()).select_related("type")
+
+
+def _weighed(kind: FactType, rows: Iterable[Fact]) -> FactValue:
+    """The published precedence: the latest period; in it each source's last word; of these the best rank."""
+    last_words: dict[tuple[date, str, str], Fact] = {}
+    for row in sorted(rows, key=lambda row: (row.observed_on, row.pk)):
+        last_words[row.period_end or date.min, row.source, row.source_name] = row
+    standing = [row for row in last_words.values() if value_of(row) is not None]
+    if not standing:
+        return FactValue(kind, "missing", None, None, None, ())
+    period = max(row.period_end or date.min for row in standing)
+    standing = sorted(
+        (row for row in standing if (row.period_end or date.min) == period),
+        key=lambda row: (RANK[FactSource(row.source)], row.source_name),
+    )
+    best = [row for row in standing if row.source == standing[0].source]
+    agreed = len({value_of(row) for row in best}) == 1
+    statements = tuple(
+        Statement(
+            row.pk, value_of(row), row.source, row.source_name, row.observed_on, row.recorded_at,
+            chosen=agreed and row in best,
+        )
+        for row in standing
+    )
+    value = value_of(best[0]) if agreed else None
+    return FactValue(
+        kind, "known" if agreed else "conflict", value, best[0].period_start, best[0].period_end, statements
+    )
+
+
+# --- publications -------------------------------------------------------------------------------------------------
+
+
+def publications_in_force(kind: str, on: date | None = None) -> QuerySet[Publication]:
+    """All documents of a kind in force on a day (default: today), by identifier, the newest text of each last.
+
+    A superseded document stays in force until the day before its successor's first.
+    """
+    day = on or clock.today()
+    return Publication.objects.filter(
+        Q(effective_to__isnull=True) | Q(effective_to__gte=day),
+        Q(superseded_by__isnull=True) | Q(superseded_by__effective_from__gt=day),
+        kind=kind, effective_from__lte=day, activated_at__isnull=False,
+    ).order_by("identifier", "effective_from", "id")
+
+
+def publication_in_force(kind: str, identifier: str, on: date | None = None) -> Publication:
+    """The document in force on a day (default: today), followed to its successor under another identifier.
+
+    Raises Missing when there is none.
+    """
+    day = on or clock.today()
+    wanted, seen = identifier, set[str]()
+    while wanted not in seen:
+        seen.add(wanted)
+        if found := publications_in_force(kind, day).filter(identifier=wanted).last():
+            return found
+        replaced = Publication.objects.filter(
+            kind=kind, identifier=wanted, superseded_by__effective_from__lte=day
+        ).exclude(superseded_by__identifier=wanted)
+        wanted = replaced.values_list("superseded_by__identifier", flat=True).last() or wanted
+    raise Missing(
+        _("No publication “%(identifier)s” (%(kind)s) is in force on %(day)s.")
+        % {"identifier": identifier, "kind": kind, "day": day}
+    )
+
+
+def divisions() -> QuerySet[Division]:
+    """All divisions, by code."""
+    return Division.objects.all()
