@@ -87,6 +87,7 @@ INSTALLED_APPS = [
     "huoshui.indicators",
     "huoshui.compute",
     "huoshui.web",
+    "huoshui.api",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
