@@ -258,7 +258,7 @@ class Fact(AppendOnly, OfParty):
     period_start = models.DateField(null=True)
     period_end = models.DateField(null=True)
     source = models.CharField(max_length=10, choices=FactSource.choices)
-    source_name = models.CharField(max_length=100)
+    source_name = models.CharField(max_length=100, blank=True)
     observed_on = models.DateField()
     recorded_at = models.DateTimeField()
     record = models.ForeignKey(LogRecord, models.PROTECT)
@@ -300,6 +300,7 @@ class PublicationState(models.TextChoices):
     REVIEWED = "reviewed", _("reviewed")
     IN_FORCE = "in_force", _("in force")
     SUPERSEDED = "superseded", _("superseded")
+    WITHDRAWN = "withdrawn", _("withdrawn")
 
 
 class Publication(models.Model):
