@@ -26,6 +26,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "mapping": "must be a mapping",
         "list": "must be a list of at least %(min)s and at most %(max)s items",
         "text": "must be text of 1 to %(max)s characters",
+        "text_characters": "must not hold control characters",
         "identifier": "must be lower-case letters, digits, dots and hyphens, starting with a letter or digit",
         "boolean": "must be true or false",
         "integer": "must be a whole number from %(min)s to %(max)s",
@@ -46,6 +47,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "calendar_needed": "this tariff has holiday prices: a working-day calendar is needed",
         # rates, steps
         "increasing": "must increase from one item to the next",
+        "decreasing": "must decrease from one item to the next",
         "steps_reach_zero": "the last step must start at 0 hours",
         "before_first": "the series starts on %(first)s: no value is known before",
         # amounts

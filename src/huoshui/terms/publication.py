@@ -13,6 +13,7 @@ import datetime as dt
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -51,7 +52,7 @@ def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         where = _line(key_node.start_mark)
-        if not isinstance(key, (str, int)):
+        if type(key) not in (str, int):
             raise TermError(where, key, "identifier")
         if str(key) in mapping:
             raise TermError(where, key, "duplicate_key")
@@ -66,6 +67,15 @@ def _construct_integer(loader: _Loader, node: yaml.ScalarNode) -> int:
     return int(text)
 
 
+def _construct_text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    """Text that every database and the canonical form can hold: no control characters, no half code points."""
+    text = str(loader.construct_scalar(node))
+    if any(unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t" for character in text):
+        raise TermError(_line(node.start_mark), text, "text_characters")
+    return text
+
+
+_Loader.add_constructor("tag:yaml.org,2002:str", _construct_text)
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
 
@@ -110,7 +120,9 @@ def parse_yaml(text: str) -> dict[str, Any]:
     try:
         _check_events(text)
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with fewer types
-    except yaml.YAMLError as error:
+    except TermError:
+        raise
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # PyYAML lets chr() fail on \UFFFFFFFF
         where = _line(getattr(error, "problem_mark", None))
         raise TermError(where, text[:40], "document_yaml", problem=str(getattr(error, "problem", error))) from error
     if not isinstance(content, dict):

@@ -122,7 +122,7 @@ def _read_steps(fields: Fields, key: str, value_max: int = 10 * BPS) -> NoticeSt
     for row in fields.rows(key, minimum=1, maximum=STEPS_MAX):
         notice_hours = row.integer("notice_hours", 0, NOTICE_HOURS_MAX)
         if hours and notice_hours >= hours[-1]:
-            raise TermError(row.path("notice_hours"), notice_hours, "at_most", other="the step before, less one")
+            raise TermError(row.path("notice_hours"), notice_hours, "decreasing")
         hours.append(notice_hours)
         values.append(row.integer("bps", 0, value_max))
     if hours[-1] != 0:
