@@ -1,8 +1,9 @@
 """Seeded rounds of a made-up province: the same numbers on every machine, no file needed.
 
 What is drawn, and why so:
-- gangs of 1 to 64 cards, longer-tailed than the Philly jobs of 30 minutes and more (91 % of those ask for one card),
-  since packing is easy when every request is one card; run times log-normal, median 3 h, at most 48 h;
+- gangs of 1 to 64 cards in the shares of the Philly jobs of 30 minutes and more: 91 % ask for one card, yet three
+  quarters of the card-hours are in gangs of 4 and more, because gangs run longer (medians of about 1.5, 22 and 8 h
+  for 1, 2 to 16, 32 and 64 cards; at most 48 h);
 - arrivals follow office hours; slack is U(0.2, 2) × run time + U(0, 24) h;
 - 20 pools: 10 sites in 6 regions, 2 card models each, sizes falling like 1/rank; 30 % of the idle cards are there in
   the daytime, all of them at night, so supply is widest when demand is thinnest;
@@ -27,7 +28,10 @@ HORIZON_START = 499_048
 """Monday 2026-12-07T00:00+08:00 in hours since the epoch: hour 0 is a local midnight."""
 HOURS = 168
 GANGS = np.array([1, 2, 4, 8, 16, 32, 64], np.int64)
-GANG_SHARES = np.array([0.62, 0.10, 0.11, 0.11, 0.035, 0.02, 0.005])
+GANG_SHARES = np.array([0.9082, 0.0095, 0.0395, 0.0373, 0.0041, 0.0012, 0.0002])
+GANG_HOURS = np.array([1.5, 22, 22, 22, 22, 8, 8])
+"""Median run time of a gang of each size on the reference card."""
+GANG_SIGMA = np.array([1.2, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9])
 RUN_HOURS_MAX = 48
 BUDGET_MEDIAN = 800_000
 """8 yuan per reference card-hour, in 1/1000 fen."""
@@ -76,11 +80,11 @@ class Demand:
 
 def drawn_demand(requests: int, rng: np.random.Generator) -> Demand:
     """Philly-like sizes and office-hour arrivals."""
-    cards = rng.choice(GANGS, requests, p=GANG_SHARES)
-    hours = np.ceil(np.exp(rng.normal(np.log(3), 1.2, requests))).clip(1, RUN_HOURS_MAX).astype(np.int64)
+    gang = rng.choice(len(GANGS), requests, p=GANG_SHARES)
+    hours = np.ceil(np.exp(rng.normal(np.log(GANG_HOURS[gang]), GANG_SIGMA[gang])))
     weights = np.tile(ARRIVALS_BY_HOUR, HOURS // 24)
     arrival = rng.choice(HOURS, requests, p=weights / weights.sum())
-    return Demand(cards, hours, arrival.astype(np.int64))
+    return Demand(GANGS[gang], hours.clip(1, RUN_HOURS_MAX).astype(np.int64), arrival.astype(np.int64))
 
 
 def pool_columns() -> dict[str, Any]:
