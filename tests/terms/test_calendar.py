@@ -51,6 +51,11 @@ def test_an_answer_that_reaches_an_unconfirmed_year_says_so() -> None:
     assert CALENDAR.deadline(D(2026, 11, 15), 30, Period.DAYS).confirmed
 
 
+def test_a_deadline_depends_on_every_year_from_its_nominal_day_to_its_last() -> None:
+    deadline = CALENDAR.deadline(D(2023, 12, 1), 30, Period.DAYS)  # Sunday 31 December, then New Year
+    assert (deadline.date, deadline.unconfirmed_years) == (D(2024, 1, 2), (2023,))
+
+
 def test_a_year_without_any_publication_is_unconfirmed() -> None:
     assert Calendar().add_working_days(D(2030, 3, 1), 1).unconfirmed_years == (2030,)
 
@@ -88,6 +93,9 @@ def test_adding_working_days_adds_up(day: dt.date, first: int, second: int) -> N
         (D(2026, 4, 9), 30, Period.DAYS, D(2026, 5, 9), D(2026, 5, 9)),
         # no 31st in the last month: its last day (art. 202), here a worked Saturday
         (D(2026, 1, 31), 1, Period.MONTHS, D(2026, 2, 28), D(2026, 2, 28)),
+        (D(2026, 3, 31), 1, Period.MONTHS, D(2026, 4, 30), D(2026, 4, 30)),
+        (D(2025, 12, 31), 2, Period.MONTHS, D(2026, 2, 28), D(2026, 2, 28)),
+        (D(2025, 7, 31), 1, Period.MONTHS, D(2025, 8, 31), D(2025, 9, 1)),  # a Sunday
         (D(2024, 2, 29), 1, Period.YEARS, D(2025, 2, 28), D(2025, 2, 28)),
         (D(2025, 10, 8), 60, Period.DAYS, D(2025, 12, 7), D(2025, 12, 8)),
         (D(2026, 9, 18), 10, Period.WORKING_DAYS, D(2026, 10, 9), D(2026, 10, 9)),

@@ -37,6 +37,7 @@ def test_before_the_first_date_there_is_no_rate_and_it_is_not_zero() -> None:
 def test_after_the_known_end_the_last_rate_is_not_confirmed() -> None:
     rate = LPR_1Y.as_of(D(2026, 11, 21))
     assert (rate.bps, rate.confirmed) == (300, False)
+    assert LPR_1Y.as_of(LPR_1Y.known_through).confirmed
 
 
 def test_interest_by_hand() -> None:

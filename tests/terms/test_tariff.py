@@ -49,7 +49,8 @@ def multiple(name: str, day: str, hour: int) -> float:
         ("anhui-2025", "2026-07-15", 20, 2.2116),
         ("anhui-2025", "2026-12-14", 19, 1.843),
         ("anhui-2025", "2026-01-31", 19, 2.2116),
-        ("anhui-2025", "2026-05-01", 12, 0.3056),
+        ("anhui-2025", "2026-04-05", 12, 0.3056),  # a holiday of exactly three days
+        ("anhui-2025", "2025-01-01", 12, 0.382),  # a holiday of one day has no deep valley
         ("shandong-2026", "2026-04-15", 12, 0.1),
         ("shandong-2026", "2026-06-15", 12, 1.0),
         ("guangdong-2021", "2026-08-15", 16, 2.125),
