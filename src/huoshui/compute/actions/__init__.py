@@ -1,0 +1,1 @@
+"""Writes of the compute bank, by subject: catalogue, deposits, requests, rounds, delivery, accounts."""

@@ -1,0 +1,147 @@
+"""Asking for cards 取用申请: submitting holds the whole budget; what is not needed comes back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from huoshui.base import clock
+from huoshui.base.act import Act, action
+from huoshui.base.errors import Invalid, Problem, Refused, invalid
+from huoshui.base.models import LogRecord
+from huoshui.book import services
+from huoshui.compute import accounts
+from huoshui.compute.actions.deposits import hour_text
+from huoshui.compute.models import CardModel, Region, Request, RequestModel
+from huoshui.compute.permissions import REQUEST
+from huoshui.registry.models import Party
+from huoshui.registry.queries import centre
+
+CARDS_MAX = 10_000
+AHEAD_HOURS_MAX = 24 * 90
+BUDGET_FEN_MAX = 10**12
+PRIORITY_DISPLACED, PRIORITY_NORMAL = 0, 1
+
+
+@action("compute.request.submit")
+def submit_request(
+    act: Act, *, entity: Party, title: str, cards: int, hours: Mapping[CardModel, int], earliest_hour: int,
+    deadline_hour: int, budget_fen: int, origin: Region, regions: Sequence[Region], mode: str = Request.Mode.RIGID,
+    min_piece_hours: int = 0, pay_with: str = Request.PayWith.MONEY, carry_over: bool = False,
+    estimate: dict[str, Any] | None = None,
+) -> Request:  # fmt: skip
+    """Ask for `cards` cards together, for `hours[model]` hours on any one of the models, within the window.
+
+    The budget (fen, VAT and transfer included, before subsidy) is the most that is ever paid. With money it is held on
+    the entity's limit; with the compute account the standard card-hours it stands for are held instead, and the centre
+    pays. Raises Invalid for every field that breaks a rule, Refused when the limit or the account does not cover it.
+    """
+    act.require(REQUEST, entity)
+    _check(act, cards, hours, earliest_hour, deadline_hour, budget_fen, regions, mode, min_piece_hours, title)
+    if pay_with not in Request.PayWith.values:
+        raise invalid("pay_with", pay_with, _("one of: %(all)s") % {"all": ", ".join(Request.PayWith.values)})
+    request = Request.objects.create(
+        entity=entity, title=title.strip(), cards=cards, earliest_hour=earliest_hour, deadline_hour=deadline_hour,
+        mode=mode, min_piece_hours=min_piece_hours if mode == Request.Mode.PREEMPTIBLE else 0, budget_fen=budget_fen,
+        pay_with=pay_with, origin=origin, carry_over=carry_over, estimate=estimate,
+        priority=_priority(entity), submitted_at=act.at,
+    )  # fmt: skip
+    RequestModel.objects.bulk_create(RequestModel(request=request, card_model=m, hours=h) for m, h in hours.items())
+    request.regions.set(regions)
+    record = act.record(
+        request,
+        {
+            "entity": entity, "cards": cards, "hours": {model.code: h for model, h in hours.items()},
+            "window": [earliest_hour, deadline_hour], "budget_fen": budget_fen, "mode": mode,
+            "min_piece_hours": request.min_piece_hours, "pay_with": pay_with, "origin": origin.code,
+            "regions": sorted(region.code for region in regions),
+        },
+    )  # fmt: skip
+    hold_budget(act, record, request)
+    return request
+
+
+@action("compute.request.withdraw")
+def withdraw_request(act: Act, *, request: Request) -> Request:
+    """Withdraw a request that no round has taken yet: the whole hold comes back."""
+    request = Request.objects.select_for_update().get(pk=request.pk)
+    act.require(REQUEST, request)
+    if request.state == Request.State.WITHDRAWN:
+        act.nothing_changed()
+        return request
+    if request.state != Request.State.OPEN:
+        raise Refused(
+            _("Request %(number)s is %(state)s: it can no longer be withdrawn.")
+            % {"number": request.number, "state": request.get_state_display()},
+            code="request_not_open",
+        )
+    request.state = Request.State.WITHDRAWN
+    request.save(update_fields=["state"])
+    record = act.record(request, {"withdrawn": True})
+    release_budget(act, record, request)
+    return request
+
+
+def payer_of(request: Request) -> Party:
+    """Who pays the depositors: the entity, or the centre when the entity draws on its compute account."""
+    return centre() if request.pay_with == Request.PayWith.ACCOUNT else request.entity
+
+
+def hold_budget(act: Act, record: LogRecord, request: Request) -> None:
+    """Hold what the request may cost: money of the payer and, for the account, standard card-hours of the entity."""
+    services.hold(act, record, payer_of(request), subject_of(request), request.budget_fen)
+    if request.pay_with == Request.PayWith.ACCOUNT:
+        accounts.hold(act, record, request)
+
+
+def release_budget(act: Act, record: LogRecord, request: Request) -> None:
+    """Give the whole hold back."""
+    services.release_hold(act, record, payer_of(request), subject_of(request))
+    if request.pay_with == Request.PayWith.ACCOUNT:
+        accounts.release(act, record, request)
+
+
+def subject_of(request: Request) -> str:
+    """Name of the request in the book."""
+    return f"compute.request:{request.pk}"
+
+
+def _priority(entity: Party) -> int:
+    """Who was displaced and not served since goes first once."""
+    displaced = Request.objects.filter(entity=entity, state=Request.State.DISPLACED).count()
+    used = Request.objects.filter(entity=entity, priority=PRIORITY_DISPLACED).exclude(
+        state__in=[Request.State.WITHDRAWN, Request.State.REFUSED]
+    )
+    return PRIORITY_DISPLACED if displaced > used.count() else PRIORITY_NORMAL
+
+
+def _check(
+    act: Act, cards: int, hours: Mapping[CardModel, int], earliest: int, deadline: int, budget_fen: int,
+    regions: Sequence[Region], mode: str, min_piece: int, title: str,
+) -> None:  # fmt: skip
+    problems: list[Problem] = []
+
+    def need(holds: bool, field: str, value: object, rule: str) -> None:
+        if not holds:
+            problems.append(Problem(field, str(value), rule))
+
+    now = clock.hour_of(act.at)
+    need(bool(title.strip()), "title", title, _("say what it is for"))
+    need(0 < cards <= CARDS_MAX, "cards", cards, _("between 1 and %(max)s") % {"max": CARDS_MAX})
+    need(bool(hours), "models", "", _("name at least one card model"))
+    need(bool(regions), "regions", "", _("name at least one region"))
+    need(deadline > earliest, "deadline", hour_text(deadline), _("must be after the earliest start"))
+    need(earliest >= now, "earliest", hour_text(earliest), _("lies in the past"))
+    need(deadline <= now + AHEAD_HOURS_MAX, "deadline", hour_text(deadline), _("is more than 90 days ahead"))
+    need(0 < budget_fen <= BUDGET_FEN_MAX, "budget", budget_fen, _("must be above zero"))
+    need(mode in Request.Mode.values, "mode", mode, _("one of: %(all)s") % {"all": ", ".join(Request.Mode.values)})
+    for model, needed in hours.items():
+        need(needed > 0, "hours", f"{model}: {needed}", _("must be above zero"))
+        need(
+            needed <= deadline - earliest, "hours", f"{model}: {needed}",
+            _("does not fit into the window of %(hours)s hours") % {"hours": deadline - earliest},
+        )  # fmt: skip
+    if mode == Request.Mode.PREEMPTIBLE:
+        need(min_piece >= 1, "min_piece_hours", min_piece, _("a piece has at least one hour"))
+    if problems:
+        raise Invalid(*problems)
