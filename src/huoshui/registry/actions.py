@@ -1,6 +1,8 @@
 """Writes of the registry: parties, what they are, how they relate, what is known of them, what is published."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -10,12 +12,16 @@ from django.utils.translation import gettext as _
 
 from huoshui import terms
 from huoshui.base import actions as base_actions
-from huoshui.base import clock, intake
+from huoshui.base import canonical, clock, intake
+from huoshui.base.access import EVERYWHERE
 from huoshui.base.act import Act, action
 from huoshui.base.errors import Conflict, Refused, invalid
 from huoshui.base.models import Assignment, LogRecord, Role, User
-from huoshui.registry import permissions, roles, sentences, uscc
+from huoshui.clearing.tables import BadTable
+from huoshui.registry import imports, permissions, roles, sentences, uscc
+from huoshui.registry.imports import ImportKind
 from huoshui.registry.models import (
+    BatchState,
     Dated,
     Division,
     Fact,
@@ -23,6 +29,9 @@ from huoshui.registry.models import (
     FactType,
     Group,
     GroupKind,
+    ImportBatch,
+    ImportMapping,
+    ImportRow,
     Membership,
     Party,
     PartyRevision,
@@ -32,6 +41,7 @@ from huoshui.registry.models import (
     Relation,
     RelationKind,
     RoleKind,
+    RowChange,
     ValueKind,
 )
 
@@ -418,3 +428,108 @@ def activate_publication(act: Act, *, publication: Publication) -> Publication:
         old.save(update_fields=["state", "superseded_by"])
     act.record(publication, {"digest": publication.digest, "supersedes": [old.digest for old in older]})
     return publication
+
+
+# --- imports ------------------------------------------------------------------------------------------------------
+
+
+def _office(act: Act, permission: str) -> str:
+    """For whom the actor imports: everywhere, else the first scope in which they may."""
+    scopes = act.actor.scopes(permission)
+    return EVERYWHERE if EVERYWHERE in scopes else min(scopes)
+
+
+@action("registry.import.stage")
+def stage_import(act: Act, *, kind: str, filename: str, data: bytes) -> ImportBatch:
+    """Keep the rows of a file, with its columns guessed. Nothing counts yet. Raises Invalid for an unreadable file."""
+    found = imports.kind_of(kind)
+    act.require(found.permission)
+    try:
+        text = intake.read(filename, data)
+    except BadTable as error:
+        raise sentences.of_table(error) from error
+    office = _office(act, found.permission)
+    remembered = ImportMapping.objects.filter(office=office, kind=kind).values_list("headers", flat=True).first() or {}
+    batch = ImportBatch.objects.create(
+        kind=kind, office=office, filename=filename[-200:], digest=canonical.plain(data), header=list(text.headers),
+        mapping=imports.guess(found, text.headers, remembered), counts={"rows": len(text.numbers)},
+        created_by=act.actor.principal, created_at=act.at,
+    )
+    rows = zip(text.numbers, *text.columns, strict=True)
+    ImportRow.objects.bulk_create(
+        (ImportRow(batch=batch, number=number, cells=cells) for number, *cells in rows), batch_size=imports.CHUNK
+    )
+    act.record(batch, {"kind": kind, "file": batch.digest, "rows": len(text.numbers)})
+    return batch
+
+
+def _open_batch(act: Act, batch: ImportBatch, *states: str) -> tuple[ImportBatch, ImportKind]:
+    kind = imports.kind_of(batch.kind)
+    act.require(kind.permission, batch)
+    fresh = ImportBatch.objects.select_for_update().get(pk=batch.pk)
+    if fresh.state not in states:
+        state = BatchState(fresh.state).label
+        raise Conflict(_("The import is already: %(state)s") % {"state": state}, code="import_state")
+    return fresh, kind
+
+
+@action("registry.import.check")
+def check_import(act: Act, *, batch: ImportBatch, mapping: dict[str, str]) -> ImportBatch:
+    """Read all rows with this mapping (header → column) and say what each would change. The office's mapping is
+    remembered. Raises Invalid for a mapping that leaves a need open."""
+    batch, kind = _open_batch(act, batch, BatchState.UPLOADED, BatchState.CHECKED)
+    columns = imports.check_mapping(kind, batch.header, mapping)
+    stored = list(batch.rows.all())
+    rows = [imports.parse_row(row.number, dict(zip(batch.header, row.cells, strict=True)), columns) for row in stored]
+    imports.compare(kind, rows)
+    for kept, row in zip(stored, rows, strict=True):
+        kept.values, kept.change, kept.before = row.values, row.change, row.before
+        kept.problems = [asdict(problem) for problem in row.problems]
+    ImportRow.objects.bulk_create(
+        stored, batch_size=imports.CHUNK, update_conflicts=True, unique_fields=["batch", "number"],
+        update_fields=["values", "change", "before", "problems"],
+    )
+    batch.mapping, batch.state = mapping, BatchState.CHECKED
+    batch.counts = {"rows": len(rows), **Counter(row.change for row in rows)}
+    batch.save(update_fields=["mapping", "state", "counts"])
+    remembered, _created = ImportMapping.objects.get_or_create(office=batch.office, kind=batch.kind)
+    remembered.headers |= {imports.header_key(header): code for header, code in mapping.items()}
+    remembered.save(update_fields=["headers"])
+    act.record(batch, {"mapping": mapping, "counts": batch.counts})
+    return batch
+
+
+@action("registry.import.activate")
+def activate_import(act: Act, *, batch: ImportBatch) -> ImportBatch:
+    """Write all rows that are new or changed, in one step or not at all. Raises Refused while a row is bad, and
+    Conflict when the registry has moved since the check."""
+    batch, kind = _open_batch(act, batch, BatchState.CHECKED)
+    if bad := batch.counts.get(RowChange.BAD, 0):
+        raise Refused(_("%(count)s rows cannot be taken: put them right first.") % {"count": bad}, code="bad_rows")
+    stored = list(batch.rows.all())
+    rows = [imports.Row(row.number, dict(row.values)) for row in stored]
+    imports.compare(kind, rows)
+    if any((row.change, row.before) != (kept.change, kept.before) for row, kept in zip(rows, stored, strict=True)):
+        raise Conflict(_("The registry has changed since this file was checked: check it again."), code="moved_on")
+    effective = [row for row in rows if row.change != RowChange.SAME]
+    batch.state, batch.activated_at = BatchState.ACTIVATED, act.at
+    batch.save(update_fields=["state", "activated_at"])
+    content = [[row.number, row.values] for row in effective]
+    record = act.record(batch, {"counts": batch.counts, "content": canonical.digest(content)})
+    try:
+        with transaction.atomic():
+            kind.apply(act, record, effective)
+    except IntegrityError as error:
+        raise Conflict(_("The registry has changed since this file was checked: check it again.")) from error
+    return batch
+
+
+@action("registry.import.discard")
+def discard_import(act: Act, *, batch: ImportBatch) -> ImportBatch:
+    """Give up a staged file: its rows are deleted, that it was there stays on record."""
+    batch, _kind = _open_batch(act, batch, BatchState.UPLOADED, BatchState.CHECKED)
+    batch.rows.all().delete()
+    batch.state = BatchState.DISCARDED
+    batch.save(update_fields=["state"])
+    act.record(batch, {"file": batch.digest})
+    return batch

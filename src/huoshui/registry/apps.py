@@ -17,7 +17,7 @@ class RegistryConfig(AppConfig):
     name = "huoshui.registry"
 
     def ready(self) -> None:
-        from huoshui.registry import permissions
+        from huoshui.registry import import_facts, import_parties, permissions  # noqa: F401  (register themselves)
 
         permissions.grant()
         post_migrate.connect(_after_migrate, sender=self, dispatch_uid="huoshui.registry")
