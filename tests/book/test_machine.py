@@ -38,7 +38,8 @@ class Book(RuleBasedStateMachine):
         return sum(self.held.values()) + sum(self.committed.values()) + payable
 
     def _owed(self, statement):
-        return {p: b for p in self.payees if (b := services.balance(p, "receivable", subject=f"book.statement:{statement.pk}"))}
+        label = f"book.statement:{statement.pk}"
+        return {p: due for p in self.payees if (due := services.balance(p, "receivable", subject=label))}
 
     @rule(amount=st.integers(0, 1000), which=st.booleans())
     def grant(self, amount, which):
@@ -79,7 +80,7 @@ class Book(RuleBasedStateMachine):
         run(self.firm, lambda act, record: services.release_commitment(act, record, self.firm, subject))
         self.limit += self.committed.pop(subject, 0)
 
-    @rule(subject=SUBJECTS, shares=st.lists(AMOUNTS, min_size=2, max_size=2), secured=st.booleans(), final=st.booleans())
+    @rule(subject=SUBJECTS, shares=st.tuples(AMOUNTS, AMOUNTS), secured=st.booleans(), final=st.booleans())
     def settle(self, subject, shares, secured, final):
         options = {"secured": secured, "final": final}
         statement = helpers.issue(self.firm, subject, dict(zip(self.payees, shares, strict=True)), **options)
