@@ -9,9 +9,10 @@ request whose reserve cost and transfer exceed its budget:
 - `value_density`: highest budget per card-hour first, at the least reserve cost.
 
 Solvers: one binary column for each (request, pool, start) of a rigid request; hour, piece and pool variables for a
-preemptible one; a supply variable for each rung of each cell. `mip` (HiGHS), `pdlp` (OR-Tools PDLP, then rounding in order
-of the fractional plan) and `cp_sat` (optional intervals) stop at a time limit; a model above ENTRIES_MAX non-zeros is
-reported as not built. Every plan is checked by `plans.value_of`.
+preemptible one; a supply variable for each rung of each cell. `mip` (HiGHS), `pdlp` (OR-Tools PDLP, then rounding in
+order of the fractional plan) and `cp_sat` (optional intervals) stop at a time limit; a model above ENTRIES_MAX
+non-zeros is reported as not built. Every plan is checked by `plans.value_of`. HiGHS and OR-Tools cannot be loaded into
+one process (both bring symbols of the same names), so each attempt runs in its own (`runner.measured`).
 """
 
 from __future__ import annotations
@@ -21,20 +22,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks.plans import Plan
 from huoshui.clearing.capacity import Problem
-from huoshui.clearing.capacity.grid import Grid, added_cost, build
-from huoshui.clearing.capacity.oracle import FAR, cheapest_hours, new_scratch
+from huoshui.clearing.capacity.grid import Grid, build
+from huoshui.clearing.capacity.queues import Queued, Wish, first_come, hour_by_hour, in_order
 
 ENTRIES_MAX = 12_000_000
 """Non-zeros of the largest model that is built: about 2 GB in the solvers."""
 CP_SAT_INTERVALS_MAX = 60_000
-EARLIEST, CHEAPEST, LEVEL = 0, 1, 2
-"""What a request prefers among the places that it can have."""
 
 
 class NotBuilt(Exception):
@@ -44,94 +42,8 @@ class NotBuilt(Exception):
 # --- rules --------------------------------------------------------------------------------------------------------
 
 
-@nb.njit(cache=True, nogil=True)
-def _best_place(grid, r, load, wish, now, scratch, taken):  # type: ignore[no-untyped-def]
-    """The option that request `r` likes best with `load` in place, its hours in `taken`; -1 when none is affordable.
-
-    now >= 0: only places that start in this hour.
-    """
-    cards, best, best_score = grid.cards[r], -1, FAR
-    for o in range(grid.option_from[r], grid.option_from[r + 1]):
-        p, need = grid.option_pool[o], grid.option_hours[o]
-        lo = max(grid.option_start[o], now)
-        width = grid.option_end[o] - lo
-        if width < need:
-            continue
-        for w in range(width):
-            free = grid.capacity[p, lo + w] - load[p, lo + w]
-            if free < cards:
-                scratch.price[w] = FAR
-            elif wish == EARLIEST:
-                scratch.price[w] = w
-            elif wish == CHEAPEST:
-                scratch.price[w] = _cost(grid, p, lo + w, load, cards)
-            else:
-                scratch.price[w] = (load[p, lo + w] + cards) * 1_000_000 // grid.capacity[p, lo + w]
-        score = cheapest_hours(scratch, width, need, grid.min_piece[r], FAR)
-        if score >= FAR or (now >= 0 and scratch.taken[0] != 0):
-            continue
-        cost = grid.option_transfer[o]
-        for k in range(need):
-            cost += _cost(grid, p, lo + scratch.taken[k], load, cards)
-        if cost > grid.budget[r]:
-            continue
-        if wish == EARLIEST:
-            score = np.int64(lo + scratch.taken[need - 1])
-        elif wish == CHEAPEST:
-            score = cost
-        if score < best_score:
-            best, best_score = o, score
-            for k in range(need):
-                taken[k] = lo + scratch.taken[k]
-    return best
-
-
-@nb.njit(cache=True, nogil=True)
-def _cost(grid, p, t, load, cards):  # type: ignore[no-untyped-def]
-    cell = p * grid.hours + t
-    return added_cost(grid.rung_from, grid.rung_cards, grid.rung_price, cell, load[p, t], cards)
-
-
-@nb.njit(cache=True, nogil=True)
-def _take(grid, r, o, taken, load, option, hours):  # type: ignore[no-untyped-def]
-    option[r] = o
-    for k in range(grid.option_hours[o]):
-        hours[r, k] = taken[k]
-        load[grid.option_pool[o], taken[k]] += grid.cards[r]
-
-
-@nb.njit(cache=True, nogil=True)
-def _in_order(grid, order, wish, option, hours, load):  # type: ignore[no-untyped-def]
-    """Each request in turn takes the place that it likes best."""
-    scratch, taken = new_scratch(grid.hours), np.zeros(grid.hours, np.int32)
-    for r in order:
-        o = _best_place(grid, r, load, wish, -1, scratch, taken)
-        if o >= 0:
-            _take(grid, r, o, taken, load, option, hours)
-
-
-@nb.njit(cache=True, nogil=True)
-def _hour_by_hour(grid, order, earliest, deadline, option, hours, load):  # type: ignore[no-untyped-def]
-    """In every hour, those who wait start if they can, in the order given."""
-    scratch, taken = new_scratch(grid.hours), np.zeros(grid.hours, np.int32)
-    for now in range(grid.hours):
-        for r in order:
-            if option[r] < 0 and earliest[r] <= now < deadline[r]:
-                o = _best_place(grid, r, load, EARLIEST, now, scratch, taken)
-                if o >= 0:
-                    _take(grid, r, o, taken, load, option, hours)
-
-
-def _plan(problem: Problem, fill: Callable[[Grid, Any, Any, Any], None]) -> Plan:
-    grid, _ = build(problem)
-    n = problem.requests
-    longest = int(problem.run_hours.max(initial=1))
-    option, hours = np.full(n, -1, np.int64), np.zeros((n, longest), np.int32)
-    fill(grid, option, hours, np.zeros_like(grid.capacity))
-    pool = np.where(option >= 0, grid.option_pool[option], -1)
-    return Plan(
-        pool, tuple(hours[r, : grid.option_hours[option[r]]] if option[r] >= 0 else hours[r, :0] for r in range(n))
-    )
+def _plan(queued: Queued) -> Plan:
+    return Plan(queued.pool, queued.hours)
 
 
 def _arrival(problem: Problem) -> npt.NDArray[np.int64]:
@@ -145,27 +57,23 @@ def _density(problem: Problem) -> npt.NDArray[np.int64]:
 
 
 def fcfs(problem: Problem) -> Plan:
-    order = _arrival(problem)
-    early, late = problem.earliest, problem.deadline
-    return _plan(problem, lambda grid, *state: _hour_by_hour(grid, order, early, late, *state))
+    return _plan(first_come(problem))
 
 
 def edf(problem: Problem) -> Plan:
-    order = np.argsort(problem.deadline, kind="stable")
-    early, late = problem.earliest, problem.deadline
-    return _plan(problem, lambda grid, *state: _hour_by_hour(grid, order, early, late, *state))
+    return _plan(hour_by_hour(problem, np.argsort(problem.deadline, kind="stable")))
 
 
 def earliest_fit(problem: Problem) -> Plan:
-    return _plan(problem, lambda grid, *state: _in_order(grid, _arrival(problem), EARLIEST, *state))
+    return _plan(in_order(problem, _arrival(problem), Wish.EARLIEST))
 
 
 def low_cost(problem: Problem) -> Plan:
-    return _plan(problem, lambda grid, *state: _in_order(grid, _arrival(problem), LEVEL, *state))
+    return _plan(in_order(problem, _arrival(problem), Wish.LEVEL))
 
 
 def value_density(problem: Problem) -> Plan:
-    return _plan(problem, lambda grid, *state: _in_order(grid, _density(problem), CHEAPEST, *state))
+    return _plan(in_order(problem, _density(problem), Wish.CHEAPEST))
 
 
 RULES: dict[str, Callable[[Problem], Plan]] = {
@@ -487,7 +395,7 @@ def _rounded(problem: Problem, model: Model, values: npt.NDArray[np.float64]) ->
     rank = np.empty(problem.requests)
     rank[_density(problem)] = np.arange(problem.requests)
     order = np.lexsort((rank, -np.round(fraction, 1)))
-    return _plan(problem, lambda grid, *state: _in_order(grid, order, CHEAPEST, *state))
+    return _plan(in_order(problem, order, Wish.CHEAPEST))
 
 
 SOLVERS: dict[str, Callable[[Problem, float], Attempt]] = {"HiGHS MIP": mip, "PDLP + rounding": pdlp, "CP-SAT": cp_sat}

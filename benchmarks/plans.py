@@ -1,7 +1,7 @@
 """A plan that a baseline made, and the check that it must pass before its value counts.
 
-The check is plain numpy on the columns of the problem and shares nothing with any solver: windows, lengths, pieces, models,
-regions, capacity, budgets; the value is budgets less transfers less the reserve cost in merit order.
+The check is plain numpy on the columns of the problem and shares nothing with any solver: windows, lengths, pieces,
+models, regions, capacity; the value is budgets less transfers less the reserve cost in merit order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def value_of(problem: Problem, plan: Plan) -> int:
         assert len(hours) == problem.run_hours[request, model] > 0, f"request {request}: runs {len(hours)} hours"
         assert (np.diff(hours) > 0).all(), f"request {request}: hours are not ascending"
         early = problem.earliest[request] + lead
-        assert early <= hours[0] and hours[-1] < problem.deadline[request], f"request {request}: outside its window"
+        assert early <= hours[0], f"request {request}: starts before its window"
+        assert hours[-1] < problem.deadline[request], f"request {request}: ends after its deadline"
         pieces = np.diff(np.flatnonzero(np.diff(hours, prepend=-9, append=10**6) != 1))
         shortest = min(problem.min_piece[request], len(hours)) if problem.preemptible[request] else len(hours)
         assert pieces.min() >= shortest, f"request {request}: a piece of {pieces.min()} hours, shortest {shortest}"
