@@ -192,7 +192,8 @@ def relate(
         raise invalid("kind", kind, sentences.sentence("one_of", {"one_of": ", ".join(RelationKind.values)}))
     if holder.pk == held.pk:
         raise invalid("held", held.name, _("a party cannot hold itself"))
-    if (kind == RelationKind.OWNERSHIP) != (share_bps is not None) or not 1 <= (share_bps or 1) <= 10_000:
+    owned = share_bps is not None and 1 <= share_bps <= 10_000
+    if not owned if kind == RelationKind.OWNERSHIP else share_bps is not None:
         raise invalid("share_bps", share_bps, _("ownership has a share from 0.01% to 100%, control has none"))
     if not source.strip():
         raise invalid("source", source, sentences.sentence("required"))

@@ -58,7 +58,7 @@ def parties(
     if role:
         found = found.filter(pk__in=PartyRole.objects.filter(on_day(today), kind=role).values("party"))
     if division:
-        found = found.filter(division_id__startswith=division_prefix(division))
+        found = found.filter(division__code__startswith=division_prefix(division))
     if group:
         found = found.filter(pk__in=Membership.objects.filter(on_day(today), group__code=group).values("party"))
     roles_now = PartyRole.objects.filter(on_day(today)).order_by("kind")

@@ -37,5 +37,5 @@ def to_party(scopes: set[str], field: str = "party") -> Q:
     for scope in scopes:
         kind, _colon, code = scope.partition(":")
         if kind == "division":
-            condition |= Q(**{f"{start}division_id__startswith": division_prefix(code)})
+            condition |= Q(**{f"{start}division__code__startswith": division_prefix(code)})
     return condition
