@@ -16,13 +16,13 @@ import pytest
 from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from tests import sandbox as sandboxes
+from tests.sandbox import Sandbox
 
 from huoshui.base import access, clock, triggers
 from huoshui.base.access import Actor
 from huoshui.base.models import Assignment, Role, User
 from huoshui.settings import database
-from tests import sandbox as sandboxes
-from tests.sandbox import Sandbox
 
 POSTGRES = os.environ.get("HUOSHUI_TEST_POSTGRES", "")
 if POSTGRES:

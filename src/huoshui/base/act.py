@@ -23,13 +23,13 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from django.apps import apps
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from huoshui.base import canonical, clock, log
 from huoshui.base.access import Actor, Scoped
-from huoshui.base.errors import Conflict
+from huoshui.base.errors import Conflict, Missing
 from huoshui.base.models import IdempotencyKey, LogRecord
 
 P = ParamSpec("P")
@@ -75,14 +75,7 @@ def action(name: str) -> Callable[[Callable[Concatenate[Act, P], R]], Callable[.
         def run(actor: Actor, *args: Any, key: str = "", **kwargs: Any) -> R:
             if args:
                 raise TypeError(f"{name}: arguments are named")
-            act = Act(name, actor, key, clock.now())
-            try:
-                return _run(act, function, kwargs)
-            except IntegrityError:
-                # Two callers used the same key at once: the loser finds the winner's answer.
-                if not key or _pending.get() is not None or not (found := _answered(act, kwargs)):
-                    raise
-                return cast(R, found[0])
+            return _run(Act(name, actor, key, clock.now()), function, kwargs)
 
         run.action_name = name  # type: ignore[attr-defined]
         return run
@@ -91,13 +84,14 @@ def action(name: str) -> Callable[[Callable[Concatenate[Act, P], R]], Callable[.
 
 
 def _run(act: Act, function: Callable[..., R], kwargs: dict[str, Any]) -> R:
-    outermost = _pending.get() is None
-    token = _pending.set([]) if outermost else None
+    outer = _pending.get()
+    mine: list[LogRecord] = []
+    token = _pending.set(mine)
     try:
         with transaction.atomic():
-            if act.key and (found := _answered(act, kwargs)):
-                return cast(R, found[0])
             slot = _claim(act, kwargs) if act.key else None
+            if slot is not None and slot.response is not None:
+                return cast(R, _from_response(slot.response))
             result = function(act, **kwargs)
             if not act.checked:
                 raise AssertionError(f"{act.name} checked no permission")
@@ -106,34 +100,31 @@ def _run(act: Act, function: Callable[..., R], kwargs: dict[str, Any]) -> R:
             if slot is not None:
                 slot.response = _to_response(result)
                 slot.save(update_fields=["response"])
-            if outermost and (pending := _pending.get()):
-                log.seal(pending)
-            return result
+            if outer is None and mine:
+                log.seal(mine)
+        if outer is not None:
+            outer.extend(mine)  # only now: what an action that failed recorded is rolled back
+        return result
     finally:
-        if token is not None:
-            _pending.reset(token)
+        _pending.reset(token)
 
 
 def _claim(act: Act, kwargs: dict[str, Any]) -> IdempotencyKey:
+    """The key's row: new (without a response) when the key is ours to use, else with the earlier answer.
+
+    When two callers use a key at once, the database makes the second wait here for the first one's answer.
+    Raises Conflict when the arguments differ.
+    """
     if len(act.key) > KEY_LENGTH_MAX:
         raise Conflict(_("The idempotency key is longer than %(max)s characters.") % {"max": KEY_LENGTH_MAX})
-    return IdempotencyKey.objects.create(
-        actor=act.actor.principal,
-        action=act.name,
-        key=act.key,
-        request_digest=canonical.digest(kwargs),
-        created_at=clock.real_now(),
-    )
-
-
-def _answered(act: Act, kwargs: dict[str, Any]) -> tuple[Any] | None:
-    """The earlier answer under this key, in a tuple, or None. Raises Conflict when the arguments differ."""
-    found = IdempotencyKey.objects.filter(actor=act.actor.principal, action=act.name, key=act.key).first()
-    if found is None:
-        return None
-    if found.request_digest != canonical.digest(kwargs):
+    name = {"actor": act.actor.principal, "action": act.name, "key": act.key}
+    digest = canonical.digest(kwargs)
+    claim = IdempotencyKey(**name, request_digest=digest, created_at=clock.real_now())
+    IdempotencyKey.objects.bulk_create([claim], ignore_conflicts=True)
+    slot = IdempotencyKey.objects.get(**name)
+    if slot.request_digest != digest:
         raise Conflict(_("The idempotency key “%(key)s” was used with other content.") % {"key": act.key})
-    return (_from_response(found.response),)
+    return slot
 
 
 def _to_response(result: Any) -> Any:
@@ -146,7 +137,10 @@ def _to_response(result: Any) -> Any:
 
 def _from_response(response: Any) -> Any:
     if "model" in response:
-        return apps.get_model(response["model"])._default_manager.get(pk=response["pk"])
+        found = apps.get_model(response["model"])._default_manager.filter(pk=response["pk"]).first()
+        if found is None:
+            raise Missing(_("What this request once made is no longer there."))
+        return found
     if "list" in response:
         return [_from_response(item) for item in response["list"]]
     return response["value"]

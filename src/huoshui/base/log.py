@@ -5,14 +5,19 @@ Writing has two steps. `write` inserts the record where the action happens, so t
 the subtrees that became complete. Nothing is ever updated. Trees and proofs are those of RFC 6962.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from huoshui.base import canonical, clock, merkle
 from huoshui.base.models import Checkpoint, LogHead, LogLeaf, LogNode, LogRecord
+
+FAULTS_MAX = 100
 
 
 def write(actor: str, action: str, subject: Model | str, payload: Any, effective_at: datetime) -> LogRecord:
@@ -48,23 +53,24 @@ def leaf_bytes(record: LogRecord) -> bytes:
 def seal(records: Iterable[LogRecord]) -> None:
     """Append the records to the tree. Call once, last in the transaction: it holds the log's lock until commit."""
     head = LogHead.objects.select_for_update().get(pk=1)
-    leaves, nodes = [], {}
-    size = head.size
+    leaves, nodes = [], []
+    peaks = _peaks(head.size)
     for record in records:
-        leaves.append(LogLeaf(index=size, record=record))
-        level, position, found = 0, size, merkle.leaf_hash(leaf_bytes(record))
-        nodes[level, position] = found
-        while position & 1:
-            left = nodes.get((level, position - 1)) or _stored(level, position - 1)
-            level, position, found = level + 1, position >> 1, merkle.node_hash(left, found)
-            nodes[level, position] = found
-        size += 1
+        leaves.append(LogLeaf(index=head.size, record=record))
+        grown = merkle.grow(peaks, head.size, merkle.leaf_hash(leaf_bytes(record)))
+        nodes += [LogNode(level=level, position=position, hash=found) for level, position, found in grown]
+        head.size += 1
     LogLeaf.objects.bulk_create(leaves)
-    LogNode.objects.bulk_create(
-        LogNode(level=level, position=position, hash=found) for (level, position), found in nodes.items()
-    )
-    head.size = size
+    LogNode.objects.bulk_create(nodes)
     head.save(update_fields=["size"])
+
+
+def _peaks(size: int) -> list[bytes]:
+    places = merkle.peaks(size)
+    wanted = [Q(level=level, position=position) for level, position in places]
+    rows = LogNode.objects.filter(reduce(or_, wanted)).values_list("level", "position", "hash") if wanted else []
+    found = {(level, position): bytes(node) for level, position, node in rows}
+    return [found[place] for place in places]
 
 
 def _stored(level: int, position: int) -> bytes:
@@ -113,32 +119,48 @@ def checkpoint() -> Checkpoint:
 
 
 def replay() -> list[str]:
-    """Rebuild the whole tree from the records; returns what does not agree (empty: the log is whole)."""
+    """Rebuild the whole tree from the records; returns what does not agree (empty: the log is whole).
+
+    Reads leaves and stored subtrees side by side in the order in which they were written, so that memory stays small;
+    stops looking after FAULTS_MAX.
+    """
     faults: list[str] = []
-    nodes: dict[tuple[int, int], bytes] = {}
+    peaks: list[bytes] = []
+    stored = iter(_stored_nodes())
     count = 0
     for leaf in LogLeaf.objects.select_related("record").order_by("index").iterator(2000):
         record = leaf.record
         if leaf.index != count:
-            faults.append(f"leaf {count} is missing")
-        if canonical.hashlib.sha256(record.payload.encode()).hexdigest() != record.payload_digest:
+            faults.append(f"leaf {count} is missing: the next one is {leaf.index}")
+        if hashlib.sha256(record.payload.encode()).hexdigest() != record.payload_digest:
             faults.append(f"record {record.pk}: payload does not match its digest")
-        level, position, found = 0, count, merkle.leaf_hash(leaf_bytes(record))
-        nodes[level, position] = found
-        while position & 1:
-            found = merkle.node_hash(nodes.pop((level, position - 1)), nodes.pop((level, position)))
-            level, position = level + 1, position >> 1
-            nodes[level, position] = found
+        for level, position, found in merkle.grow(peaks, count, merkle.leaf_hash(leaf_bytes(record))):
+            if next(stored, None) != (level, position, found):
+                faults.append(f"record {record.pk}: subtree {level}/{position} does not match its records")
         count += 1
+        if len(faults) >= FAULTS_MAX:
+            return [*faults[:FAULTS_MAX], "…"]
+    if next(stored, None) is not None:
+        faults.append(f"there are subtrees beyond the {count} leaves")
     unsealed = LogRecord.objects.filter(leaf__isnull=True).count()
     if unsealed:
         faults.append(f"{unsealed} records have no leaf")
     if count != size():
         faults.append(f"{count} leaves, but the head says {size()}")
-    for (level, position), found in nodes.items():
-        if _stored(level, position) != found:
-            faults.append(f"subtree {level}/{position} does not match its records")
-    for seen in Checkpoint.objects.filter(size__lte=count):
-        if root(seen.size).hex() != seen.root:
+    return faults or _changed_checkpoints(count)
+
+
+def _stored_nodes() -> Iterator[tuple[int, int, bytes]]:
+    rows = LogNode.objects.order_by("pk").values_list("level", "position", "hash")
+    return ((level, position, bytes(found)) for level, position, found in rows.iterator(2000))
+
+
+def _changed_checkpoints(count: int) -> list[str]:
+    """Published roots that the tree no longer has. Every stored subtree is known to be right by now."""
+    faults = []
+    for seen in Checkpoint.objects.order_by("size").iterator(2000):
+        if seen.size > count:
+            faults.append(f"a root was published at {seen.size}, but there are {count} leaves")
+        elif root(seen.size).hex() != seen.root:
             faults.append(f"the root at {seen.size} differs from the one published")
-    return faults
+    return faults[:FAULTS_MAX]

@@ -42,6 +42,26 @@ def root(subtree: Subtree, size: int) -> bytes:
     return range_hash(subtree, 0, size) if size else EMPTY_ROOT
 
 
+def peaks(size: int) -> list[tuple[int, int]]:
+    """Level and position of the largest complete subtrees that make up `size` leaves, from the left."""
+    levels = [level for level in range(size.bit_length() - 1, -1, -1) if size >> level & 1]
+    return [(level, (size >> level) - 1) for level in levels]
+
+
+def grow(hashes: list[bytes], size: int, leaf: bytes) -> list[tuple[int, int, bytes]]:
+    """Add a leaf to a tree of `size` leaves, given by the hashes of its peaks (changed in place).
+
+    Returns level, position and hash of each subtree that became complete, the smallest first.
+    """
+    grown = [(0, size, leaf)]
+    level, position, found = grown[0]
+    while position & 1:
+        level, position, found = level + 1, position >> 1, node_hash(hashes.pop(), found)
+        grown.append((level, position, found))
+    hashes.append(found)
+    return grown
+
+
 def inclusion_proof(subtree: Subtree, index: int, size: int) -> list[bytes]:
     """Audit path of leaf `index` in the tree of `size` leaves (RFC 6962 2.1.1), from the leaf upwards."""
     if not 0 <= index < size:

@@ -1,8 +1,10 @@
 """Work that takes longer than a page may: queued by django-tasks in the same database, watched here.
 
 django-tasks stores, orders and runs the tasks; it does not notice a worker that was killed. So every running task
-keeps a `TaskProgress` row with a heartbeat, and `reap` puts tasks whose heartbeat stopped back into the queue (at most
-ATTEMPTS_MAX times). Task functions must therefore be safe to run again: they call actions under derived keys.
+keeps a `TaskProgress` row with a heartbeat (a thread, so that it beats during long steps too), and `reap` puts tasks
+whose heartbeat stopped back into the queue (at most ATTEMPTS_MAX times). A worker that was only slow finds at its next
+report that its attempt is over, and stops. Task functions must be safe to run again: they call actions under derived
+keys.
 
 A long calculation runs in a child process (`in_child`): it can be stopped, and a crash in it does not take the worker
 down. The child knows no database; it reports through a pipe, and the parent writes the progress row at most twice a
@@ -10,18 +12,19 @@ second, outside any business transaction.
 """
 
 import multiprocessing
+import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Model
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Model, QuerySet
 from django.utils.translation import gettext as _
 from django_tasks import TaskResultStatus
 from django_tasks.base import Task, TaskContext
@@ -33,6 +36,7 @@ from huoshui.base.models import TaskProgress
 
 ATTEMPTS_MAX = 3
 LEASE = timedelta(seconds=20)
+HEARTBEAT_SECONDS = 4.0
 WRITE_INTERVAL_SECONDS = 0.5
 
 
@@ -51,34 +55,59 @@ def enqueue(task: Task, subject: Model, *args: Any) -> uuid.UUID:
 
 @dataclass
 class Watch:
-    """Handle on the progress row of the running task."""
+    """Handle on the progress row of the running task, for one attempt at it."""
 
     task: uuid.UUID
+    attempt: int
     written: float = 0.0
 
+    @property
+    def _row(self) -> "QuerySet[TaskProgress]":
+        return TaskProgress.objects.filter(task=self.task, attempt=self.attempt, finished_at=None)
+
     def beat(self, phase: str = "", done: int = 0, total: int = 0, **figures: int) -> bool:
-        """Report progress; False when somebody asked to stop. Writes at most twice a second."""
+        """Report progress; False when somebody asked to stop or the attempt is over. Writes at most twice a second."""
         if time.monotonic() - self.written < WRITE_INTERVAL_SECONDS:
             return True
         self.written = time.monotonic()
-        rows = TaskProgress.objects.filter(task=self.task)
         changes: dict[str, Any] = {"heartbeat_at": clock.real_now()}
         if phase:
             changes |= {"phase": phase, "done": done, "total": total, "figures": figures}
-        rows.update(**changes)
-        return not rows.filter(stop_requested=True).exists()
+        return bool(self._row.filter(stop_requested=False).update(**changes))
 
     def finish(self, error: str = "") -> None:
         """Close the row."""
-        TaskProgress.objects.filter(task=self.task).update(finished_at=clock.real_now(), error=error)
+        self._row.update(finished_at=clock.real_now(), error=error)
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Inside the block a thread keeps the heartbeat going."""
+        over = threading.Event()
+
+        def heart() -> None:
+            while not over.wait(HEARTBEAT_SECONDS):
+                with suppress(DatabaseError):  # a missed beat is not a fault; many are noticed by `reap`
+                    self._row.update(heartbeat_at=clock.real_now())
+            connection.close()
+
+        thread = threading.Thread(target=heart, name=f"heart of {self.task}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
 
 def watched(context: TaskContext, function: Callable[[Watch], None]) -> None:
     """Run a task's body under a watch: closes the progress row, keeps the error's sentence for the page."""
-    watch = Watch(uuid.UUID(str(context.task_result.id)))
-    watch.beat()
+    progress = TaskProgress.objects.get(task=context.task_result.id)
+    watch = Watch(progress.task, progress.attempt)
     try:
-        function(watch)
+        if not watch.beat():
+            raise Stopped
+        with watch.alive():
+            function(watch)
     except Stopped:
         watch.finish(_("stopped"))
     except Refused as error:
@@ -150,26 +179,26 @@ def stop(task: uuid.UUID) -> None:
 
 def reap() -> int:
     """Put tasks whose worker died back into the queue, or fail them after ATTEMPTS_MAX. Returns how many."""
-    dead = TaskProgress.objects.filter(finished_at=None, heartbeat_at__lt=clock.real_now() - LEASE)
-    reaped = 0
-    for progress in dead:
-        with transaction.atomic():
-            row = (
-                DBTaskResult.objects.select_for_update()
-                .filter(id=progress.task, status=TaskResultStatus.RUNNING)
-                .first()
-            )
-            if row is None:
-                continue
-            reaped += 1
-            if progress.attempt >= ATTEMPTS_MAX:
-                row.status = TaskResultStatus.FAILED
-                row.finished_at = clock.real_now()
-                progress.finished_at, progress.error = clock.real_now(), _("The worker died three times.")
-            else:
-                row.status, row.started_at = TaskResultStatus.READY, None
-                progress.attempt += 1
-                progress.heartbeat_at = clock.real_now()
-            row.save()
-            progress.save()
-    return reaped
+    late = {"finished_at": None, "heartbeat_at__lt": clock.real_now() - LEASE}
+    return sum(_reap(task, late) for task in TaskProgress.objects.filter(**late).values_list("task", flat=True))
+
+
+@transaction.atomic
+def _reap(task: uuid.UUID, late: dict[str, Any]) -> bool:
+    # A task just claimed has not beaten yet, so its claim must be late too.
+    claimed = {"status": TaskResultStatus.RUNNING, "started_at__lt": late["heartbeat_at__lt"]}
+    row = DBTaskResult.objects.select_for_update().filter(id=task, **claimed).first()
+    progress = TaskProgress.objects.select_for_update().filter(task=task, **late).first()
+    if row is None or progress is None:
+        return False
+    if progress.attempt >= ATTEMPTS_MAX:
+        row.status, row.finished_at = TaskResultStatus.FAILED, clock.real_now()
+        progress.finished_at = clock.real_now()
+        progress.error = _("The worker died %(times)s times.") % {"times": ATTEMPTS_MAX}
+    else:
+        row.status, row.started_at = TaskResultStatus.READY, None
+        progress.attempt += 1
+        progress.heartbeat_at = clock.real_now()
+    row.save(update_fields=["status", "started_at", "finished_at"])
+    progress.save(update_fields=["attempt", "heartbeat_at", "finished_at", "error"])
+    return True
