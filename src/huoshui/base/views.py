@@ -114,7 +114,7 @@ def post_action(
 
 
 def show_refusal(form: Form, error: Refused) -> None:
-    """Put what is wrong where it belongs: beside the field, or above the form. Rows of files go into `form.problems`."""
+    """Put what is wrong beside its field or above the form; rows of files go into `form.problems`."""
     if not isinstance(error, Invalid):
         form.add_error(None, error.message)
         return
@@ -181,5 +181,3 @@ def kit(request: HttpRequest) -> HttpResponse:
     from huoshui.base.kit_page import context
 
     return render(request, "base/kit.html", context(request))
-
-

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from django import template
+from django.conf import settings
 from django.core.paginator import Page
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect, SelectMultiple
 from django.forms import Form as DjangoForm
@@ -33,15 +34,18 @@ register = template.Library()
 NOTHING = "—"
 LEVELS = ("good", "watch", "bad", "none", "info")
 # Shapes differ in outline, not only in colour: disc, triangle, octagon, dashed ring, square.
+_SOLID = 'fill="currentColor"'
+_CUT = 'fill="none" stroke="var(--paper,#fff)" stroke-width="1.8"'
+_LINE = 'fill="none" stroke="currentColor"'
 _ICONS = {
-    "good": '<circle cx="8" cy="8" r="7" fill="currentColor"/><path d="m4.8 8.3 2.2 2.2 4.2-4.6" stroke="var(--paper,#fff)" stroke-width="1.8" fill="none"/>',
-    "watch": '<path d="M8 1.2 15.5 14.500H.5z" fill="currentColor"/><path d="M8 6v4.200M8 11.600v1.5" stroke="var(--paper,#fff)" stroke-width="1.7"/>',
-    "bad": '<path d="M5 1h6l4 4v6l-4 4H5l-4-4V5z" fill="currentColor"/><path d="m5.3 5.3 5.4 5.400m0-5.4-5.4 5.4" stroke="var(--paper,#fff)" stroke-width="1.8"/>',
-    "none": '<circle cx="8" cy="8" r="6.2" fill="none" stroke="currentColor" stroke-width="1.6" stroke-dasharray="2.6 2"/>',
-    "info": '<rect x="1" y="1" width="14" height="14" rx="2.5" fill="currentColor"/><path d="M8 7v5M8 3.800v1.8" stroke="var(--paper,#fff)" stroke-width="1.8"/>',
-    "person": '<circle cx="8" cy="5" r="3" fill="currentColor"/><path d="M2 15c0-4 2.5-6 6-6s6 2 6 6z" fill="currentColor"/>',
-    "menu": '<path d="M1 3h14M1 8h14M1 13h14" stroke="currentColor" stroke-width="1.8"/>',
-    "tray": '<path d="M1.5 9.500v4h13v-4h-4a2.5 2.5 0 0 1-5 0zl2.5-7h8l2.5 7" fill="none" stroke="currentColor" stroke-width=".9" stroke-linejoin="round"/>',
+    "good": f'<circle cx="8" cy="8" r="7" {_SOLID}/><path d="m5 8.5 2 2 4.2-4.6" {_CUT}/>',
+    "watch": f'<path d="M8 1 15.5 14.5H.5z" {_SOLID}/><path d="M8 5.8v4.4M8 11.5V13" {_CUT}/>',
+    "bad": f'<path d="M5 1h6l4 4v6l-4 4H5l-4-4V5z" {_SOLID}/><path d="m5.3 5.3 5.4 5.4m0-5.4-5.4 5.4" {_CUT}/>',
+    "none": f'<circle cx="8" cy="8" r="6" {_LINE} stroke-width="1.6" stroke-dasharray="2.6 2"/>',
+    "info": f'<rect x="1" y="1" width="14" height="14" rx="2" {_SOLID}/><path d="M8 7v5M8 3.8v1.8" {_CUT}/>',
+    "person": f'<circle cx="8" cy="5" r="3" {_SOLID}/><path d="M2 15c0-4 2.5-6 6-6s6 2 6 6z" {_SOLID}/>',
+    "menu": f'<path d="M1 3h14M1 8h14M1 13h14" {_LINE} stroke-width="1.8"/>',
+    "tray": f'<path d="M1.5 9.5v4h13v-4h-4a2.5 2.5 0 0 1-5 0zL4 2.5h8l2.5 7" {_LINE} stroke-width=".9"/>',
 }
 
 
@@ -122,6 +126,12 @@ def value(anything: Any) -> Any:
     return anything
 
 
+@register.simple_tag
+def name_of(names: dict[str, str], key: str) -> str:
+    """`{% name_of names key %}`: the name of a key, or the key itself."""
+    return names.get(key, key)
+
+
 @register.filter
 def message_level(tag: str) -> str:
     """Django's message tag as a level of the kit."""
@@ -161,12 +171,15 @@ def say(text: Any, level: str = "info", title: Any = "") -> SafeString:
 
 
 @register.simple_tag
-def tile(label: Any, value: Any, unit: Any = "", note: Any = "", level: str = "", word: Any = "", href: str = "") -> SafeString:
+def tile(
+    label: Any, value: Any, unit: Any = "", note: Any = "", level: str = "", word: Any = "", href: str = ""
+) -> SafeString:
     """`{% tile "Idle" 1200|number unit="card-hours" note="next 7 days" level="good" word="enough" %}`: one figure."""
     shown = NOTHING if value is None or value == "" else value
+    small = format_html("<small>{}</small>", unit) if unit else ""
     parts = [
         format_html('<span class="tile-label">{}</span>', label),
-        format_html('<span class="tile-value">{}{}</span>', shown, format_html("<small>{}</small>", unit) if unit else ""),
+        format_html('<span class="tile-value">{}{}</span>', shown, small),
     ]
     if level:
         parts.append(format_html("<span>{}</span>", badge(word or level, level)))
@@ -246,7 +259,8 @@ def basis(content: str, title: Any = "") -> SafeString:
     """`{% basis %}…{% endbasis %}`: 查看依据, what a figure or a decision rests on; closed until asked for."""
     return format_html(
         '<details class="basis"><summary>{}</summary><div class="basis-body">{}</div></details>',
-        title or _("Show the basis"), content,
+        title or _("Show the basis"),
+        content,
     )
 
 
@@ -334,7 +348,10 @@ def field(bound: BoundField) -> SafeString:
     if bound.errors:
         attributes["aria-invalid"] = "true"
     context = {
-        "bound": bound, "kind": kind, "control": bound.as_widget(attrs=attributes), "id": name,
+        "bound": bound,
+        "kind": kind,
+        "control": bound.as_widget(attrs=attributes),
+        "id": name,
         "optional": not bound.field.required and kind != "check" and not isinstance(widget, SelectMultiple),
     }
     return mark_safe(render_to_string("base/_field.html", context))  # noqa: S308
@@ -342,15 +359,26 @@ def field(bound: BoundField) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def form(
-    context: Context, form: DjangoForm, submit: Any = "", action: str = "", cancel: str = "", columns: bool = False,
+    context: Context,
+    form: DjangoForm,
+    submit: Any = "",
+    action: str = "",
+    cancel: str = "",
+    columns: bool = False,
     danger: bool = False,
-) -> SafeString:  # noqa: E501
-    """`{% form form submit="Save" cancel=url %}`: a whole POST form: fields, problems, csrf, idempotency key, buttons."""
+) -> SafeString:
+    """`{% form form submit="Save" cancel=url %}`: a whole POST form: fields, problems, csrf, key, buttons."""
     return mark_safe(  # noqa: S308
         render_to_string(
             "base/_form.html",
-            {"form": form, "submit": submit or _("Save"), "action": action, "cancel": cancel, "columns": columns,
-             "danger": danger},
+            {
+                "form": form,
+                "submit": submit or _("Save"),
+                "action": action,
+                "cancel": cancel,
+                "columns": columns,
+                "danger": danger,
+            },
             request=context.get("request"),
         )
     )
@@ -370,17 +398,21 @@ def filters(context: Context, form: DjangoForm, submit: Any = "") -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def post_button(
-    context: Context, label: Any, url: str, question: Any = "", danger: bool = False, primary: bool = False,
-    small: bool = False, **hidden: Any,
+    context: Context,
+    label: Any,
+    url: str,
+    question: Any = "",
+    danger: bool = False,
+    primary: bool = False,
+    small: bool = False,
+    **hidden: Any,
 ) -> SafeString:
     """`{% post_button "Publish" url question="Publish round 7?" primary=True state="x" %}`.
 
     A button that changes something: POST with csrf and idempotency key. With a question it asks first, without
     JavaScript. Other named arguments become hidden fields.
     """
-    classes = " ".join(
-        word for word, wanted in (("primary", primary), ("danger", danger), ("small", small)) if wanted
-    )
+    classes = " ".join(word for word, wanted in (("primary", primary), ("danger", danger), ("small", small)) if wanted)
     return mark_safe(  # noqa: S308
         render_to_string(
             "base/_post_button.html",
@@ -408,24 +440,39 @@ def navigation_list(context: Context) -> dict[str, Any]:
                 continue
     path = context["request"].path if "request" in context else ""
     shown = [entry for entries in groups.values() for entry in entries]
-    fitting = [entry for entry in shown if path == entry["url"] or (entry["url"] != "/" and path.startswith(entry["url"]))]
+    fitting = [entry for entry in shown if _within(path, entry["url"])]
     if fitting:
         max(fitting, key=lambda entry: len(entry["url"]))["current"] = True
     return {"groups": groups}
+
+
+@register.inclusion_tag("base/_services.html", takes_context=True)
+def service_cards(context: Context) -> dict[str, Any]:
+    """`{% service_cards %}`: the navigation as a card for each group."""
+    return navigation_list(context)
+
+
+def _within(path: str, url: str) -> bool:
+    return path == url or (url != "/" and path.startswith(url))
 
 
 @register.inclusion_tag("base/_language.html", takes_context=True)
 def language_switch(context: Context) -> dict[str, Any]:
     """Buttons for the other languages; comes back to this page."""
     request = context.get("request")
-    return {"next": request.get_full_path() if request else "/", "csrf_token": context.get("csrf_token")}
+    return {
+        "next": request.get_full_path() if request else "/",
+        "csrf_token": context.get("csrf_token"),
+        "languages": settings.LANGUAGES,
+    }
 
 
 @register.simple_tag
 def breadcrumbs(*arguments: Any) -> SafeString:
     """`{% breadcrumbs "Parties" url party.name "" %}`: the way here; the last has no address."""
     items = [
-        format_html('<li><a href="{}">{}</a></li>', url, title) if url
+        format_html('<li><a href="{}">{}</a></li>', url, title)
+        if url
         else format_html('<li aria-current="page">{}</li>', title)
         for title, url in _two_by_two(arguments)
     ]
@@ -435,7 +482,7 @@ def breadcrumbs(*arguments: Any) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def tabs(context: Context, *arguments: Any) -> SafeString:
-    """`{% tabs "Facts" url1 "Accounts" url2 %}` or `{% tabs pairs %}`: views of one thing; the present one is marked."""
+    """`{% tabs "Facts" url1 "Accounts" url2 %}` or `{% tabs pairs %}`: views of one thing; the present one marked."""
     chosen = arguments[0] if len(arguments) == 1 else list(_two_by_two(arguments))
     request = context["request"]
     fitting = [
@@ -443,7 +490,8 @@ def tabs(context: Context, *arguments: Any) -> SafeString:
     ]
     here = max(fitting)[1] if fitting else None
     items = format_html_join(
-        "", '<a href="{}"{}>{}</a>',
+        "",
+        '<a href="{}"{}>{}</a>',
         ((url, mark_safe(' aria-current="page"') if url == here else "", title) for title, url in chosen),  # noqa: S308
     )
     return format_html('<nav class="tabs" aria-label="{}">{}</nav>', _("Views"), items)
