@@ -4,6 +4,8 @@ Within an hour of a pool the cheapest reserve serves first, then the earlier dep
 order of their numbers: so it is determined which deposit serves whom. Equal neighbouring hours become one row.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,8 +15,10 @@ import numpy as np
 from huoshui.base.act import Act
 from huoshui.base.models import LogRecord
 from huoshui.book import services
+from huoshui.book.services import Hold
 from huoshui.clearing import capacity
 from huoshui.compute import accounts
+from huoshui.compute.budgets import payer_of, subject_of
 from huoshui.compute.models import Allocation, Request, Round, Run, Share, SlotPrice
 from huoshui.compute.problems import MILLI, Built, terms_of
 from huoshui.terms.rounding import floor_share
@@ -95,7 +99,7 @@ def merit_order(
 
 
 def _fill(
-    built: Built, deposits: "np.ndarray[tuple[int], np.dtype[np.int64]]", hour: int, takers: list[tuple[int, int]]
+    built: Built, deposits: np.ndarray[tuple[int], np.dtype[np.int64]], hour: int, takers: list[tuple[int, int]]
 ) -> Iterator[tuple[int, int, int]]:
     """(request, deposit, cards) in one cell: takers in order, along the ladder of deposits."""
     problem = built.problem
@@ -169,9 +173,9 @@ def save(act: Act, record: LogRecord, round_: Round, built: Built, served: list[
 
 def keep_budgets(act: Act, record: LogRecord, round_: Round, rows: list[Allocation]) -> None:
     """held → committed for what is paid at most; the rest of each hold comes back."""
-    from huoshui.compute.actions.requests import payer_of, subject_of
-
+    services.commit_many(
+        act, record, [Hold(payer_of(row.request), subject_of(row.request), row.payment_fen) for row in rows]
+    )
     for row in rows:
-        services.commit(act, record, payer_of(row.request), subject_of(row.request), row.payment_fen)
         if row.request.pay_with == Request.PayWith.ACCOUNT:
             accounts.commit(act, record, row, round_)

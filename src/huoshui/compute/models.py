@@ -129,7 +129,7 @@ class Deposit(OfParty):
     settle_in = models.CharField(_("paid in"), max_length=10, choices=SettleIn.choices)
     recall_notice_hours = models.PositiveIntegerField(_("recall notice (hours)"))
     resold_from = models.ForeignKey(
-        "Allocation", models.PROTECT, null=True, blank=True, related_name="resales", verbose_name=_("rented hours resold")
+        "Allocation", models.PROTECT, null=True, blank=True, related_name="resales", verbose_name=_("resold from")
     )
     state = models.CharField(max_length=12, choices=State.choices, default=State.OPEN)
     submitted_at = models.DateTimeField()
@@ -184,7 +184,10 @@ class Recall(AppendOnly):
 
 
 class Round(models.Model):
-    """One clearing 集中撮合轮次. `digests` names the publications, problem and result that it used."""
+    """One clearing 集中撮合轮次. `digests` names the terms, problem, result and public statement.
+
+    `secret` makes the salts of the request table's commitments; `record` is the log record of publishing.
+    """
 
     class State(models.TextChoices):
         DRAFT = "draft", _("draft")
@@ -202,6 +205,8 @@ class Round(models.Model):
     options = models.JSONField(default=dict)
     task = models.UUIDField(null=True, blank=True)
     digests = models.JSONField(default=dict)
+    secret = models.CharField(max_length=64, editable=False)
+    record = models.ForeignKey(LogRecord, models.PROTECT, null=True, blank=True, related_name="+")
     figures = models.JSONField(default=dict)
     index_price_mfen = models.BigIntegerField(_("index price (1/1000 fen per card-hour)"), null=True)
     created_at = models.DateTimeField()
@@ -313,24 +318,8 @@ class RequestModel(models.Model):
         ]
 
 
-class Commitment(AppendOnly):
-    """Salted commitment to a request's row as it entered a round; the salt is opened after the published delay."""
-
-    round = models.ForeignKey(Round, models.PROTECT, related_name="commitments")
-    request = models.ForeignKey(Request, models.PROTECT, related_name="commitments")
-    position = models.PositiveIntegerField()
-    salt = models.CharField(max_length=64)
-    digest = models.CharField(max_length=64)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["round", "request"], name="commitment_once"),
-            models.UniqueConstraint(fields=["round", "position"], name="commitment_position"),
-        ]
-
-
 class SlotPrice(AppendOnly):
-    """Published price of one pool and hour 分时价格, with what was offered, sold and asked (1/1000 fen per card-hour)."""
+    """Published price of one pool and hour 分时价格, with what was offered and sold (1/1000 fen)."""
 
     round = models.ForeignKey(Round, models.PROTECT, related_name="slot_prices")
     pool = models.ForeignKey(Pool, models.PROTECT, related_name="slot_prices")

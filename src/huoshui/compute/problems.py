@@ -4,10 +4,12 @@ The solver never sees a publication or a row. Three steps happen here and nowher
 
 * **Offers**: open deposits within the horizon, less what was recalled and less what earlier rounds gave away.
 * **Reserve price** of a card-hour = (base price + energy) / (1 − fee), rounded up to the price step, where
-  energy = watts × PUE × tariff. So after the fee is taken from what the buyer pays, the depositor still has its reserve.
+  energy = watts × PUE × tariff. So the depositor still has its reserve after the fee.
 * **Requests**: windows and hours relative to the horizon, transfer lead time and cost from the round terms, and whether
   a request is small or goes first.
 """
+
+from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -35,7 +37,7 @@ from huoshui.compute.models import (
     Site,
 )
 from huoshui.registry.models import Publication
-from huoshui.registry.queries import publication_in_force
+from huoshui.registry.queries import calendar, publication_in_force
 from huoshui.terms.round_terms import RoundTerms
 from huoshui.terms.rounding import BPS
 
@@ -52,7 +54,7 @@ def terms_of(round_: Round) -> RoundTerms:
 def energy_price_mfen(site: Site, model: CardModel, hours: Int64) -> Int64:
     """Energy of one card for one hour in 1/1000 fen, rounded up, for hours since the epoch (int64[T])."""
     tariff = publication_in_force("tariff", site.tariff, clock.local(clock.instant_of(int(hours[0]))).date()).loaded()
-    per_kwh = tariff.hourly_prices(hours)
+    per_kwh = tariff.hourly_prices(hours, calendar())
     watts = model.watts * site.pue_bps
     return -(-per_kwh * watts // (1000 * BPS))
 

@@ -1,5 +1,7 @@
 """Background work of the desk: clearing a round."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any
 
@@ -25,17 +27,17 @@ def clear_round(context: TaskContext, round_id: int) -> None:
 def clear(round_: Round, watch: tasks.Watch) -> None:
     """The steps of clearing; the solve runs in a child process."""
     rounds.freeze(WORKER, key=f"round/{round_.pk}/freeze", round=round_)
-    content, found = tasks.in_child(watch, solve, rounds.problem_bytes(round_), round_.options)
+    content, found = tasks.in_child(watch, solve, rounds.problem_bytes(round_), figures.settings(round_))
     rounds.record_result(WORKER, key=f"round/{round_.pk}/result", round=round_, content=content, figures=found)
 
 
-def solve(problem_bytes: bytes, options: dict[str, int], progress: capacity.Progress) -> tuple[bytes, dict[str, Any]]:
+def solve(problem_bytes: bytes, chosen: dict[str, int], progress: capacity.Progress) -> tuple[bytes, dict[str, Any]]:
     """Pure: bytes of a problem → bytes of a verified result and the figures that people read.
 
     Raises RuntimeError when `verify` finds a false statement: such a result is never stored.
     """
-    problem = archive.loads(capacity.Problem, problem_bytes)
-    result = capacity.clear(problem, options=figures.solver_options(problem, options), progress=progress)
+    problem = archive.unpack(capacity.Problem, problem_bytes)
+    result = capacity.clear(problem, options=figures.solver_options(problem, chosen), progress=progress)
     if faults := capacity.verify(problem, result):
         raise RuntimeError(f"the result does not verify: {faults[:5]}")
-    return archive.dumps(result), figures.of(problem, result)
+    return archive.pack(result), figures.of(problem, result, chosen)

@@ -56,8 +56,9 @@ def define_card_model(
 
 @action("compute.site.define")
 def define_site(
-    act: Act, *, operator: Party, code: str, name: str, region: Region, division: str, tariff: str, pue_bps: int = 13_000
-) -> Site:
+    act: Act, *, operator: Party, code: str, name: str, region: Region, division: str, tariff: str,
+    pue_bps: int = 13_000,
+) -> Site:  # fmt: skip
     """Create a site of an operator or change it. The tariff must be in force today."""
     act.require(MANAGE_SITES, operator)
     if not operator.has_role(RoleKind.OPERATOR):

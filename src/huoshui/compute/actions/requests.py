@@ -8,14 +8,11 @@ from django.utils.translation import gettext as _
 from huoshui.base import clock
 from huoshui.base.act import Act, action
 from huoshui.base.errors import Invalid, Problem, Refused, invalid
-from huoshui.base.models import LogRecord
-from huoshui.book import services
-from huoshui.compute import accounts
 from huoshui.compute.actions.deposits import hour_text
+from huoshui.compute.budgets import hold_budget, release_budgets
 from huoshui.compute.models import CardModel, Region, Request, RequestModel
 from huoshui.compute.permissions import REQUEST
 from huoshui.registry.models import Party
-from huoshui.registry.queries import centre
 
 CARDS_MAX = 10_000
 AHEAD_HOURS_MAX = 24 * 90
@@ -78,32 +75,8 @@ def withdraw_request(act: Act, *, request: Request) -> Request:
     request.state = Request.State.WITHDRAWN
     request.save(update_fields=["state"])
     record = act.record(request, {"withdrawn": True})
-    release_budget(act, record, request)
+    release_budgets(act, record, [request])
     return request
-
-
-def payer_of(request: Request) -> Party:
-    """Who pays the depositors: the entity, or the centre when the entity draws on its compute account."""
-    return centre() if request.pay_with == Request.PayWith.ACCOUNT else request.entity
-
-
-def hold_budget(act: Act, record: LogRecord, request: Request) -> None:
-    """Hold what the request may cost: money of the payer and, for the account, standard card-hours of the entity."""
-    services.hold(act, record, payer_of(request), subject_of(request), request.budget_fen)
-    if request.pay_with == Request.PayWith.ACCOUNT:
-        accounts.hold(act, record, request)
-
-
-def release_budget(act: Act, record: LogRecord, request: Request) -> None:
-    """Give the whole hold back."""
-    services.release_hold(act, record, payer_of(request), subject_of(request))
-    if request.pay_with == Request.PayWith.ACCOUNT:
-        accounts.release(act, record, request)
-
-
-def subject_of(request: Request) -> str:
-    """Name of the request in the book."""
-    return f"compute.request:{request.pk}"
 
 
 def _priority(entity: Party) -> int:

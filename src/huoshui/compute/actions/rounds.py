@@ -1,10 +1,13 @@
 """The life of a round: opened → frozen → cleared → published → settled.
 
-*Freezing* takes the open requests in, binds each row by a salted commitment and stores the problem; from then on the
-problem does not change. *Clearing* runs the solver in a child process of the worker and stores the result once
-`verify` found nothing false. *Publishing* is one transaction: prices, allocations, money kept, money released. Each
-step is an action under a derived key (`round/7/publish`), so a step that was cut short is simply asked for again.
+*Freezing* takes the open requests in and stores the problem, which does not change from then on. *Clearing* runs the
+solver in a child process of the worker and stores the result once `verify` found nothing false. *Publishing* is one
+transaction: prices, allocations, money kept and released, and the digest of the public statement, which commits to
+every row of the request table. Each step is an action under a derived key (`round/7/publish`), so a step that was cut
+short is simply asked for again.
 """
+
+from __future__ import annotations
 
 import secrets
 from typing import Any
@@ -12,17 +15,16 @@ from typing import Any
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
-from huoshui.base import canonical, clock, log, tasks
+from huoshui.base import clock, log, tasks
 from huoshui.base.act import Act, action
 from huoshui.base.errors import Missing, Refused, invalid
 from huoshui.base.models import LogRecord, TaskProgress
 from huoshui.clearing import capacity
 from huoshui.clearing.capacity import archive
 from huoshui.compute import allocate, problems, public
-from huoshui.compute.actions.requests import PRIORITY_DISPLACED, release_budget
+from huoshui.compute.budgets import release_budgets
 from huoshui.compute.models import (
     HOURS_PER_ROUND_MAX,
-    Commitment,
     Request,
     Round,
     RoundData,
@@ -53,7 +55,8 @@ def open_round(act: Act, *, title: str, start_hour: int, hours: int, terms: str)
     number = (Round.objects.select_for_update().aggregate(last=Max("number"))["last"] or 0) + 1
     round_ = Round.objects.create(
         number=number, title=title.strip(), start_hour=start_hour, end_hour=start_hour + hours,
-        terms_digest=publication.digest, index_price_mfen=_index_price(publication.loaded()), created_at=act.at,
+        terms_digest=publication.digest, secret=secrets.token_hex(32), created_at=act.at,
+        index_price_mfen=_index_price(publication.loaded()),
     )  # fmt: skip
     act.record(
         round_,
@@ -112,19 +115,8 @@ def freeze(act: Act, *, round: Round) -> Round:
     built = problems.build(round_)
     if not built.deposits:
         raise Missing(_("Nothing is on offer in these hours."))
-    RoundData.objects.create(round=round_, kind="problem", content=archive.dumps(built.problem))
-    rows = public.request_rows(built.problem)
-    commitments = [
-        Commitment(round=round_, request=request, position=position, salt=salt, digest=public.commitment(salt, row))
-        for position, (request, row) in enumerate(zip(built.requests, rows, strict=True))
-        for salt in [secrets.token_hex(32)]
-    ]
-    Commitment.objects.bulk_create(commitments, batch_size=1000)
-    round_.digests = {
-        "terms": round_.terms_digest,
-        "problem": built.problem.digest(),
-        "commitments": canonical.digest([commitment.digest for commitment in commitments]),
-    }
+    RoundData.objects.create(round=round_, kind="problem", content=archive.pack(built.problem))
+    round_.digests = {"terms": round_.terms_digest, "problem": built.problem.digest()}
     round_.figures = {"requests": len(built.requests), "deposits": len(built.deposits)}
     round_.save(update_fields=["digests", "figures"])
     act.record(round_, round_.digests | round_.figures)
@@ -136,7 +128,7 @@ def record_result(act: Act, *, round: Round, content: bytes, figures: dict[str, 
     """Store a verified result. Called by the worker under the key `round/N/result`."""
     act.require(RUN_ROUND)
     round_ = _locked(round, Round.State.DRAFT)
-    result = archive.loads(capacity.Result, content)
+    result = archive.unpack(capacity.Result, content)
     RoundData.objects.create(round=round_, kind="result", content=content)
     round_.digests |= {"result": result.digest()}
     round_.figures |= figures
@@ -170,14 +162,15 @@ def publish(act: Act, *, round: Round) -> Round:
     round_ = _locked(round, Round.State.CLEARED)
     if round_.start_hour < clock.hour_of(act.at):
         raise Refused(_("The round's hours have begun; cancel it and clear the rest."), code="round_begun")
-    record = act.record(round_, {"digests": round_.digests, "figures": round_.figures})
     built, result = load(round_)
+    round_.digests |= {"statement": public.statement_digest(round_, built.problem, result)}
+    record = act.record(round_, {"digests": round_.digests, "figures": round_.figures})
     SlotPrice.objects.bulk_create(allocate.slot_prices(round_, built, result), batch_size=1000)
     served = allocate.allocations(round_, built, result)
     allocate.save(act, record, round_, built, served)
     _refuse(act, record, round_, built, result)
-    round_.state, round_.published_at = Round.State.PUBLISHED, act.at
-    round_.save(update_fields=["state", "published_at"])
+    round_.state, round_.published_at, round_.record = Round.State.PUBLISHED, act.at, record
+    round_.save(update_fields=["state", "published_at", "record", "digests"])
     return round_
 
 
@@ -204,11 +197,7 @@ def problem_bytes(round_: Round) -> bytes:
 
 def load(round_: Round) -> tuple[problems.Built, capacity.Result]:
     """The stored problem and result of a round with the rows that their indices stand for. Checks both digests."""
-    data = {row.kind: bytes(row.content) for row in round_.data.all()}
-    problem = archive.loads(capacity.Problem, data["problem"])
-    result = archive.loads(capacity.Result, data["result"])
-    if problem.digest() != round_.digests["problem"] or result.digest() != round_.digests["result"]:
-        raise Refused(_("The stored round does not match its digests in the log."), code="round_tampered")
+    problem, result = public.stored(round_)
     return problems.restore(problem), result
 
 
@@ -237,9 +226,8 @@ def _refuse(act: Act, record: LogRecord, round_: Round, built: problems.Built, r
         again = request.carry_over and request.deadline_hour > round_.end_hour
         request.state = Request.State.OPEN if again else Request.State.REFUSED
         request.round = None if again else round_
-        if not again:
-            release_budget(act, record, request)
         refused.append(request)
+    release_budgets(act, record, [request for request in refused if request.state == Request.State.REFUSED])
     Request.objects.bulk_update(refused, ["refusal", "state", "round"], batch_size=500)
 
 
@@ -247,6 +235,3 @@ def checkpoint_log() -> dict[str, Any]:
     """A root of the log that the public may keep (called after publishing, outside its transaction)."""
     point = log.checkpoint()
     return {"size": point.size, "root": point.root}
-
-
-__all__ = ["PRIORITY_DISPLACED", "freeze", "load", "open_round", "publish", "record_result", "settle", "start_clearing"]

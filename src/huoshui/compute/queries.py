@@ -1,0 +1,252 @@
+"""Reads of the desk that more than one face needs. Each takes the actor and shows only what is theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
+from django.utils.translation import gettext as _
+
+from huoshui.base import access, clock
+from huoshui.base.access import Actor
+from huoshui.base.errors import Missing
+from huoshui.compute.models import (
+    Allocation,
+    CardModel,
+    Deposit,
+    DepositStretch,
+    Pool,
+    Region,
+    Request,
+    Round,
+    Run,
+    Share,
+    Site,
+    SlotPrice,
+)
+from huoshui.compute.permissions import DELIVER, DEPOSIT, READ, REQUEST
+from huoshui.registry.models import Party
+from huoshui.registry.queries import parties_of, publications_in_force
+from huoshui.terms.round_terms import NoticeSteps, RoundTerms
+
+PUBLISHED = (Round.State.PUBLISHED, Round.State.SETTLED)
+Int64 = npt.NDArray[np.int64]
+
+
+def deposits(actor: Actor, *, text: str = "", state: str = "", pool: int | None = None) -> QuerySet[Deposit]:
+    """Deposits that the actor may see, newest first. `text` is a number or a part of the depositor's name."""
+    found = access.visible(Deposit.objects.all(), actor, READ).select_related(
+        "depositor", "pool__site", "pool__card_model"
+    )
+    if state:
+        found = found.filter(state=state)
+    if pool:
+        found = found.filter(pool=pool)
+    if text := text.strip():
+        found = found.filter(_by_number(text, "D") | Q(depositor__name__icontains=text))
+    return found.order_by("-id")
+
+
+def deposit(actor: Actor, pk: int) -> Deposit:
+    """One deposit. Raises Missing."""
+    rows = Deposit.objects.select_related("depositor", "pool__site__region", "pool__card_model", "resold_from")
+    return access.get_visible(rows, actor, READ, pk=pk)
+
+
+def requests(actor: Actor, *, text: str = "", state: str = "", round: int | None = None) -> QuerySet[Request]:
+    """Requests that the actor may see, newest first. `text`: a number, a part of the title or of the entity's name."""
+    found = access.visible(Request.objects.all(), actor, READ).select_related("entity", "origin", "round")
+    if state:
+        found = found.filter(state=state)
+    if round:
+        found = found.filter(round__number=round)
+    if text := text.strip():
+        found = found.filter(_by_number(text, "R") | Q(title__icontains=text) | Q(entity__name__icontains=text))
+    return found.order_by("-id")
+
+
+def request(actor: Actor, pk: int) -> Request:
+    """One request. Raises Missing."""
+    rows = Request.objects.select_related("entity", "origin", "round").prefetch_related("models__card_model", "regions")
+    return access.get_visible(rows, actor, READ, pk=pk)
+
+
+def allocations(actor: Actor) -> QuerySet[Allocation]:
+    """Allocations at the sites for which the actor reports delivery, the earliest end first."""
+    sites = access.visible(Site.objects.all(), actor, DELIVER)
+    found = Allocation.objects.filter(pool__site__in=sites).select_related(
+        "request__entity", "pool__site", "pool__card_model", "round"
+    )
+    current = Q(runs__version=F("version"))
+    return found.annotate(
+        first_hour=Min("runs__start_hour", filter=current), last_hour=Max("runs__end_hour", filter=current)
+    ).order_by("last_hour", "id")
+
+
+def allocation_at(actor: Actor, pk: int) -> Allocation:
+    """One allocation at a site of the actor. Raises Missing."""
+    sites = access.visible(Site.objects.all(), actor, DELIVER)
+    rows = Allocation.objects.filter(pool__site__in=sites).select_related("request__entity", "pool__site", "round")
+    found = rows.filter(pk=pk).first()
+    if found is None:
+        raise Missing(_("There is nothing here, or it is not yours to see."))
+    return found
+
+
+def schedule(allocation: Allocation) -> list[Run]:
+    """The runs of the newest schedule, in order."""
+    return list(allocation.runs.filter(version=allocation.version).select_related("pool").order_by("start_hour"))
+
+
+def rounds() -> QuerySet[Round]:
+    """All rounds, newest first. What of a round may be seen depends on its state and the actor's role."""
+    return Round.objects.order_by("-number")
+
+
+def last_published() -> Round | None:
+    """The newest round with published prices."""
+    return Round.objects.filter(state__in=PUBLISHED).order_by("-number").first()
+
+
+def terms_in_force() -> RoundTerms | None:
+    """The round terms that hold today; None before any are published."""
+    publication = publications_in_force("round_terms").last()
+    return publication.loaded() if publication else None
+
+
+def depositing_parties(actor: Actor) -> QuerySet[Party]:
+    """Parties for which the actor may deposit."""
+    return parties_of(actor, DEPOSIT).order_by("name")
+
+
+def requesting_parties(actor: Actor) -> QuerySet[Party]:
+    """Entities for which the actor may ask for cards."""
+    return parties_of(actor, REQUEST).filter(roles__kind="entity").distinct().order_by("name")
+
+
+def pools_of(party: Party) -> QuerySet[Pool]:
+    """The pools at a party's sites."""
+    return Pool.objects.filter(site__operator=party).select_related("site", "card_model").order_by("site__name")
+
+
+def _by_number(text: str, letter: str) -> Q:
+    digits = text.upper().removeprefix(letter)
+    return Q(pk=int(digits)) if digits.isdigit() and len(digits) < 19 else Q(pk__in=[])
+
+
+# --- prices -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Prices and cards of a published round: arrays int64[pools, hours], 1/1000 fen per card-hour and cards."""
+
+    round: Round
+    pools: list[Pool]
+    price: Int64
+    shadow: Int64
+    offered: Int64
+    sold: Int64
+
+    @property
+    def free(self) -> Int64:
+        return self.offered - self.sold
+
+    def by_region(self) -> dict[str, Int64]:
+        """Mean price of each region and hour, weighted by offered cards; 0 where nothing is offered (int64[hours])."""
+        found: dict[str, Int64] = {}
+        for region in dict.fromkeys(pool.site.region.name for pool in self.pools):
+            rows = [index for index, pool in enumerate(self.pools) if pool.site.region.name == region]
+            weight = self.offered[rows].sum(axis=0)
+            found[region] = (self.price[rows] * self.offered[rows]).sum(axis=0) // np.maximum(weight, 1)
+        return found
+
+
+def grid(round_: Round) -> Grid:
+    """The published grid of a round, in two queries."""
+    rows = SlotPrice.objects.filter(round=round_).order_by("pool_id", "hour")
+    values = np.array(
+        list(rows.values_list("pool_id", "hour", "price_mfen", "shadow_price_mfen", "offered_cards", "sold_cards")),
+        np.int64,
+    ).reshape(-1, 6)
+    pools = list(
+        Pool.objects.filter(pk__in=np.unique(values[:, 0]).tolist())
+        .select_related("site__region", "site__operator", "card_model")
+        .order_by("id")
+    )
+    columns = values[:, 2:].T.reshape(4, len(pools), round_.hours) if len(pools) else np.zeros((4, 0, round_.hours))
+    price, shadow, offered, sold = (np.ascontiguousarray(column, np.int64) for column in columns)
+    return Grid(round_, pools, price, shadow, offered, sold)
+
+
+# --- before signing ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a buyer sees before signing, all in fen. None where it is not known.
+
+    `low_fen`, `high_fen` come from the last published round: an estimate, not an offer. `pays_at_most_fen` is the
+    budget. `expected_subsidy_fen` is told by whichever desk answers for subsidies, None when none does.
+    """
+
+    list_price_fen: int | None
+    low_fen: int | None
+    high_fen: int | None
+    concession_bps: int
+    expected_subsidy_fen: int | None
+    pays_at_most_fen: int
+    loses_at_most_fen: int
+    cancellation: NoticeSteps
+    cancellation_rows: list[tuple[int, int]] = field(default_factory=list)
+
+
+def list_price(cards: int, hours: Mapping[CardModel, int], regions: Sequence[Region]) -> int | None:
+    """The cheapest list price of the whole run over acceptable pools (fen)."""
+    pools = Pool.objects.filter(card_model__in=hours.keys(), site__region__in=regions)
+    prices = [pool.list_price_fen * cards * hours[pool.card_model] for pool in pools.select_related("card_model")]
+    return min(prices, default=None)
+
+
+# --- the desk at a glance ---------------------------------------------------------------------------------------------
+
+
+def supply(actor: Actor) -> dict[str, int]:
+    """Card-hours from now on: offered by open deposits the actor may see, and sold of them."""
+    now = clock.hour_of(clock.now())
+    mine = access.visible(Deposit.objects.filter(state=Deposit.State.OPEN), actor, READ)
+    return {
+        "offered": _card_hours(DepositStretch.objects.filter(deposit__in=mine, end_hour__gt=now), now),
+        "sold": _card_hours(
+            Share.objects.filter(
+                deposit__in=mine, end_hour__gt=now, version=F("allocation__version"), allocation__state="planned"
+            ),
+            now,
+        ),
+    }
+
+
+def _card_hours(stretches: Any, now: int) -> int:
+    """Σ cards × hours after `now`."""
+    whole = stretches.filter(start_hour__gte=now).aggregate(all=Sum(F("cards") * (F("end_hour") - F("start_hour"))))
+    begun = stretches.filter(start_hour__lt=now).aggregate(all=Sum(F("cards") * (F("end_hour") - now)))
+    return (whole["all"] or 0) + (begun["all"] or 0)
+
+
+def demand(actor: Actor) -> dict[str, int]:
+    """How many requests the actor may see, by state."""
+    rows = access.visible(Request.objects.all(), actor, READ).values("state").annotate(count=Count("id")).order_by()
+    return {row["state"]: row["count"] for row in rows}
+
+
+def refusals(round_: Round) -> dict[str, int]:
+    """Refused requests of a round by reason code, most frequent first."""
+    counts: dict[str, int] = {}
+    for refusal in Request.objects.filter(round=round_, refusal__isnull=False).values_list("refusal", flat=True):
+        code = refusal["code"] if refusal else ""
+        counts[code] = counts.get(code, 0) + 1
+    return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
