@@ -199,7 +199,7 @@ def yuan(millifen: int) -> str:
 
 
 def check_commitments(document: Json) -> str:
-    """The list of commitments is the one that was fixed when the round was published."""
+    """The commitments are those that were fixed before the round was cleared."""
     commitments = [bytes.fromhex(item) for item in document["commitments"]]
     same("number of commitments", len(commitments), document["statement"]["totals"]["requests"])
     same("root of the commitments", document["statement"]["commitments_root"], merkle_root(commitments).hex())
@@ -207,40 +207,45 @@ def check_commitments(document: Json) -> str:
 
 
 def check_opened(document: Json) -> str:
-    """Every row of the opened table is the row that was committed to."""
-    same("rows", len(document["table"]), len(document["commitments"]))
-    for number, (entry, committed) in enumerate(zip(document["table"], document["commitments"], strict=True)):
-        salt = bytes.fromhex(entry["salt"])
+    """Every request of the opened table is the one committed to, and the outcomes are those of publication."""
+    table, statement = document["table"], document["statement"]
+    same("rows", len(table), len(document["commitments"]))
+    outcomes = []
+    for number, (row, committed) in enumerate(zip(table, document["commitments"], strict=True)):
+        salt = bytes.fromhex(row["salt"])
         same(f"row {number}: bytes of salt", len(salt), SALT_BYTES)
-        same(f"row {number}: commitment", committed, commitment(salt, entry["row"]).hex())
-    names = {entry["row"]["request"] for entry in document["table"]}
-    same("different requests", len(names), len(document["table"]))
-    return f"{len(document['table'])} rows open"
+        same(f"row {number}: commitment", committed, commitment(salt, row["request"]).hex())
+        same(f"row {number}: request of the outcome", row["outcome"]["request"], row["request"]["request"])
+        outcomes.append(commitment(salt, row["outcome"]))
+    same("root of the outcomes", statement["outcomes_root"], merkle_root(outcomes).hex())
+    same("different requests", len({row["request"]["request"] for row in table}), len(table))
+    return f"{len(table)} rows open"
 
 
-def check_row(statement: Json, row: Json) -> None:
-    """A served row keeps its own terms: pool, window, length, pieces, price and budget."""
-    pool = row["pool"]
+def check_row(statement: Json, request: Json, outcome: Json) -> None:
+    """A served request gets its own terms: pool, window, length, pieces, price and budget."""
+    pool, runs = outcome["pool"], outcome["runs"]
     place = statement["pools"][pool]
-    hours, lead = row["hours"].get(place["model"]), row["lead_hours"].get(place["region"])
+    hours, lead = request["hours"].get(place["model"]), request["lead_hours"].get(place["region"])
     need(hours is not None, f"runs on model {place['model']}, which it does not accept")
     need(lead is not None, f"runs in region {place['region']}, which it does not accept")
-    clock = row["earliest"] + lead
-    for start, end in row["runs"]:
+    clock = request["earliest"] + lead
+    for start, end in runs:
         need(clock <= start < end, f"run [{start}, {end}) starts before {clock} or has no length")
         clock = end
-    need(clock <= row["deadline"], f"ends at {clock}, after its deadline {row['deadline']}")
-    pieces = [end - start for start, end in row["runs"]]
+    need(clock <= request["deadline"], f"ends at {clock}, after its deadline {request['deadline']}")
+    pieces = [end - start for start, end in runs]
     same("hours run", sum(pieces), hours)
-    if row["preemptible"]:
-        shortest = min(row["min_piece"], hours)
+    if request["preemptible"]:
+        shortest = min(request["min_piece"], hours)
         need(min(pieces) >= shortest, f"a piece is shorter than {shortest} hours")
     else:
         same("pieces of an unbroken run", len(pieces), 1)
-    slots = sum(sum(statement["slot_price"][pool][start:end]) for start, end in row["runs"])
-    same("transfer", row["transfer"], row["transfer_cost"][place["region"]])
-    same("payment", row["payment"], slots * row["cards"] + row["transfer"])
-    need(row["payment"] <= row["budget"], f"pays {row['payment']}, more than its budget {row['budget']}")
+    slots = sum(sum(statement["slot_price"][pool][start:end]) for start, end in runs)
+    same("transfer", outcome["transfer"], request["transfer_cost"][place["region"]])
+    same("payment", outcome["payment"], slots * request["cards"] + outcome["transfer"])
+    budget = request["budget"]
+    need(outcome["payment"] <= budget, f"pays {outcome['payment']}, more than its budget {budget}")
 
 
 def check_table(document: Json) -> str:
@@ -249,28 +254,31 @@ def check_table(document: Json) -> str:
     sold = [[0] * statement["hours"] for _ in statement["pools"]]
     refused = dict.fromkeys(statement["refused"], 0)
     sums = {"served": 0, "budget_served": 0, "transfer": 0, "payment": 0}
-    for row in (entry["row"] for entry in document["table"]):
-        if row["pool"] is None:
-            need(row["refusal"] in refused, f"request {row['request']}: unknown reason {row['refusal']}")
-            need(not row["runs"] and row["payment"] == 0, f"request {row['request']}: refused, yet runs or pays")
-            refused[row["refusal"]] += 1
+    for row in document["table"]:
+        request, outcome = row["request"], row["outcome"]
+        name, pool = request["request"], outcome["pool"]
+        if pool is None:
+            need(outcome["refusal"] in refused, f"request {name}: unknown reason {outcome['refusal']}")
+            need(not outcome["runs"] and outcome["payment"] == 0, f"request {name}: refused, yet runs or pays")
+            refused[outcome["refusal"]] += 1
             continue
+        need(0 <= pool < len(sold), f"request {name}: runs in pool {pool}, which does not exist")
         try:
-            check_row(statement, row)
+            check_row(statement, request, outcome)
         except Failed as failure:
-            raise Failed(f"request {row['request']}: {failure}") from None
-        for start, end in row["runs"]:
+            raise Failed(f"request {name}: {failure}") from None
+        for start, end in outcome["runs"]:
             for hour in range(start, end):
-                sold[row["pool"]][hour] += row["cards"]
-        for name, amount in (("served", 1), ("budget_served", row["budget"]), ("transfer", row["transfer"])):
-            sums[name] += amount
-        sums["payment"] += row["payment"]
+                sold[pool][hour] += request["cards"]
+        parts = {"served": 1, "budget_served": request["budget"]}
+        for total, amount in (parts | {part: outcome[part] for part in ("transfer", "payment")}).items():
+            sums[total] += amount
     for name, amount in sums.items():
         same(f"total {name}", statement["totals"][name], amount)
     same("refused by reason", statement["refused"], refused)
     for pool, (stated, found) in enumerate(zip(statement["sold"], sold, strict=True)):
         same(f"cards sold by hour in pool {pool}", stated, found)
-    return f"{sums['served']} served rows keep their own terms"
+    return f"{sums['served']} served requests get their own terms"
 
 
 # --- checks on the log --------------------------------------------------------------------------------------------
@@ -323,7 +331,7 @@ def checks(document: Json, earlier: Json | None = None) -> Iterator[tuple[str, C
     yield "笔数 counts of requests", lambda: check_counts(statement)
     yield "承诺 commitments", (lambda: check_commitments(document)) if "commitments" in document else None
     yield "承诺已打开 opened rows match", (lambda: check_opened(document)) if table else None
-    yield "逐笔核对 every row keeps its terms", (lambda: check_table(document)) if table else None
+    yield "逐笔核对 every request gets its terms", (lambda: check_table(document)) if table else None
     yield "存证 entered in the log", (lambda: check_log(document)) if log else None
     yield "存证只增 the log only grew", (lambda: check_grown(document, earlier)) if log and earlier else None
 
