@@ -12,7 +12,8 @@ from huoshui.cases.machine import Event, Kind
 from huoshui.terms.calendar import Calendar, CalendarYear, Holiday
 
 HOLIDAY = Holiday(("national_day",), date(2026, 10, 1), date(2026, 10, 7))
-CALENDAR = Calendar.of([CalendarYear(2026, True, "test", (HOLIDAY,), frozenset({date(2026, 9, 20), date(2026, 10, 10)}))])
+WORKED_WEEKENDS = frozenset({date(2026, 9, 20), date(2026, 10, 10)})
+CALENDAR = Calendar.of([CalendarYear(2026, True, "test", (HOLIDAY,), WORKED_WEEKENDS)])
 
 
 @dataclass(frozen=True)

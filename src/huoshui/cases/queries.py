@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from huoshui.base import access, clock
@@ -128,22 +128,17 @@ def parties_to_open_for(actor: Actor, case_type: CaseType) -> QuerySet[Party]:
     return access.visible(Party.objects.all(), actor, case_type.open_permission).order_by("name")
 
 
-def counts() -> dict[str, int]:
-    """How many cases run, and how many of these are late or overdue."""
-    today = clock.today()
-    return Case.objects.filter(status__in=machine.BEFORE_RESOLUTION).aggregate(
-        running=Count("id"),
-        late=Count("id", filter=Q(target_due__lt=today)),
-        overdue=Count("id", filter=Q(legal_due__lt=today)),
-    )
-
-
 def overdue_share_bps(at: datetime) -> int | None:
     """Share of running cases past their legal deadline, in basis points; None when no case runs."""
     running = Case.objects.filter(status__in=machine.BEFORE_RESOLUTION, opened_at__lte=at)
     total = running.count()
     overdue = running.filter(legal_due__lt=clock.local(at).date()).count()
     return overdue * BPS // total if total else None
+
+
+def opened_count(since: datetime, until: datetime) -> int:
+    """Cases opened in [since, until)."""
+    return Case.objects.filter(opened_at__gte=since, opened_at__lt=until).count()
 
 
 def satisfied_share_bps(since: datetime, until: datetime) -> int | None:
