@@ -17,7 +17,10 @@ class RegistryConfig(AppConfig):
     name = "huoshui.registry"
 
     def ready(self) -> None:
+        from huoshui.base import demo
+        from huoshui.registry import demo as registry_demo
         from huoshui.registry import import_facts, import_parties, permissions  # noqa: F401  (register themselves)
 
         permissions.grant()
+        demo.register(10, registry_demo.load)
         post_migrate.connect(_after_migrate, sender=self, dispatch_uid="huoshui.registry")

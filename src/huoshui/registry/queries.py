@@ -8,6 +8,7 @@ from datetime import date, datetime
 from django.db.models import Prefetch, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from huoshui import terms
 from huoshui.base import access, clock
 from huoshui.base.access import Actor
 from huoshui.base.errors import Missing
@@ -207,6 +208,13 @@ def publication_in_force(kind: str, identifier: str, on: date | None = None) -> 
         _("No publication “%(identifier)s” (%(kind)s) is in force on %(day)s.")
         % {"identifier": identifier, "kind": kind, "day": day}
     )
+
+
+def calendar() -> terms.Calendar:
+    """All working-day calendars ever put in force, joined: periods cross years. Of two for a year the later counts."""
+    activated = Publication.objects.filter(kind="calendar", activated_at__isnull=False)
+    years = (row.loaded() for row in activated.order_by("effective_from", "id"))
+    return terms.Calendar.of({year.year: year for year in years}.values())
 
 
 def divisions() -> QuerySet[Division]:
