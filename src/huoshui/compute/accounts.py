@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
+from django.utils.translation import gettext as _
+
 from huoshui.base import clock
 from huoshui.base.act import Act
 from huoshui.base.errors import Refused
@@ -57,7 +59,7 @@ def balances(party: Party) -> dict[date, int]:
     rows = Account.objects.filter(
         party=party, kind=Kind.LIMIT, asset=SCH, subject__startswith=EXPIRES, balance__amount__gt=0
     ).values_list("subject", "balance__amount")
-    return {day: amount for day, amount in sorted((expiry_of(subject), amount) for subject, amount in rows)}
+    return dict(sorted((expiry_of(subject), amount) for subject, amount in rows))
 
 
 def available(party: Party, on: date) -> int:
@@ -99,9 +101,7 @@ def hold(act: Act, record: LogRecord, request: Request) -> None:
     working = Working(act, record, [*limits.values(), *targets.values()])
     has = sum(working[key] for key in limits.values())
     if has < needed:
-        raise Refused(
-            f"{request.entity}: {show(has, SCH)} SCH < {show(needed, SCH)} SCH", code="over_limit", has=has, needs=needed
-        )
+        raise _short(request.entity, has, needed)
     for day in days:
         part = min(needed, working[limits[day]])
         _move(working, limits[day], targets[day], part, "compute.account.hold")
@@ -157,7 +157,7 @@ def transfer(act: Act, record: LogRecord, giver: Party, taker: Party, milli: int
             working.post([*legs, _leg(_grant(giver), part), _leg(_grant(taker), -part)], "compute.account.transfer")
             moved[day] = part
     if (has := sum(moved.values())) < milli:
-        raise Refused(f"{giver}: {show(has, SCH)} SCH < {show(milli, SCH)} SCH", code="over_limit", has=has, needs=milli)
+        raise _short(giver, has, milli)
     working.write()
     return moved
 
@@ -216,6 +216,14 @@ def _leg(key: Key, amount: int) -> Leg:
 def _move(working: Working, source: Key, target: Key, amount: int, memo: str) -> None:
     if amount:
         working.post([_leg(source, -amount), _leg(target, amount)], memo)
+
+
+def _short(party: Party, has: int, needs: int) -> Refused:
+    return Refused(
+        _("%(party)s has %(has)s standard card-hours to use and needs %(needs)s.")
+        % {"party": party, "has": show(has, SCH), "needs": show(needs, SCH)},
+        code="over_limit", has=has, needs=needs,
+    )  # fmt: skip
 
 
 def _reserved_parts(requests: Sequence[Request], kind: Kind) -> dict[int, list[_Part]]:
