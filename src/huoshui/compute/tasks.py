@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from huoshui.compute import figures
 from huoshui.compute.actions import rounds
 from huoshui.compute.models import Round
 
+Report = Callable[..., bool]
 WORKER = access.system("worker")
 
 
@@ -31,13 +33,17 @@ def clear(round_: Round, watch: tasks.Watch) -> None:
     rounds.record_result(WORKER, key=f"round/{round_.pk}/result", round=round_, content=content, figures=found)
 
 
-def solve(problem_bytes: bytes, chosen: dict[str, int], progress: capacity.Progress) -> tuple[bytes, dict[str, Any]]:
+def solve(problem_bytes: bytes, chosen: dict[str, int], progress: Report) -> tuple[bytes, dict[str, Any]]:
     """Pure: bytes of a problem → bytes of a verified result and the figures that people read.
 
     Raises RuntimeError when `verify` finds a false statement: such a result is never stored.
     """
     problem = archive.unpack(capacity.Problem, problem_bytes)
-    result = capacity.clear(problem, options=figures.solver_options(problem, chosen), progress=progress)
+
+    def told(phase: str, done: int, total: int, objective: int, bound: int) -> bool:
+        return progress(str(phase), done, total, objective=objective, bound=bound)
+
+    result = capacity.clear(problem, options=figures.solver_options(problem, chosen), progress=told)
     if faults := capacity.verify(problem, result):
         raise RuntimeError(f"the result does not verify: {faults[:5]}")
     return archive.pack(result), figures.of(problem, result, chosen)
