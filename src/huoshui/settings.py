@@ -7,7 +7,9 @@
 | HUOSHUI_HOSTS | localhost,127.0.0.1,[::1] | host names under which the console is reached |
 | HUOSHUI_DEBUG | 0 | developer pages; never in production |
 | HUOSHUI_DEMO | 0 | shows the demo mark on pages and exports |
-| HUOSHUI_OIDC | (none) | issuer settings, see docs/operations.md |
+| HUOSHUI_OIDC_CLIENT, _SECRET, _ISSUER | (none) | sign-in through an OpenID Connect issuer |
+| HUOSHUI_OIDC_AUTHORIZATION, _TOKEN, _USER, _KEYS | (none) | the issuer's four addresses |
+| HUOSHUI_OIDC_CLAIM | preferred_username | the claim that holds the user name |
 """
 
 import os
@@ -130,6 +132,19 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+if OIDC_RP_CLIENT_ID := os.environ.get("HUOSHUI_OIDC_CLIENT", ""):
+    INSTALLED_APPS.append("mozilla_django_oidc")
+    AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "huoshui.web.oidc.IssuerBackend"]
+    OIDC_RP_CLIENT_SECRET = os.environ["HUOSHUI_OIDC_SECRET"]
+    OIDC_OP_ISSUER = os.environ["HUOSHUI_OIDC_ISSUER"]
+    OIDC_OP_AUTHORIZATION_ENDPOINT = os.environ["HUOSHUI_OIDC_AUTHORIZATION"]
+    OIDC_OP_TOKEN_ENDPOINT = os.environ["HUOSHUI_OIDC_TOKEN"]
+    OIDC_OP_USER_ENDPOINT = os.environ["HUOSHUI_OIDC_USER"]
+    OIDC_OP_JWKS_ENDPOINT = os.environ["HUOSHUI_OIDC_KEYS"]
+    OIDC_CLAIM = os.environ.get("HUOSHUI_OIDC_CLAIM", "preferred_username")
+    OIDC_RP_SIGN_ALGO, OIDC_RP_SCOPES, OIDC_CREATE_USER, OIDC_TIMEOUT = "RS256", "openid profile", False, 10
+    LOGIN_REDIRECT_URL_FAILURE = "/sign-in/"
+CSRF_FAILURE_VIEW = "huoshui.base.views.csrf_failure"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"

@@ -26,6 +26,7 @@ KEYWORDS = {
     **dict.fromkeys(_CONTEXT, ((1, "c"), 2)),
 }
 Msgid = str | tuple[str, str]
+Key = tuple[Msgid, str | None]  # with the context of pgettext
 
 
 def modules() -> list[str]:
@@ -37,9 +38,9 @@ def po_file(module: str) -> Path:
     return PACKAGE / module / "locale" / LANGUAGE / "LC_MESSAGES" / "django.po"
 
 
-def used(module: str) -> dict[Msgid, str]:
+def used(module: str) -> dict[Key, str]:
     """Every msgid in the module's Python and templates, with the file that says it first."""
-    found: dict[Msgid, str] = {}
+    found: dict[Key, str] = {}
     for file in sorted((PACKAGE / module).rglob("*")):
         if file.suffix == ".py" and "migrations" not in file.parts:
             method, content = "python", file.read_bytes()
@@ -48,8 +49,8 @@ def used(module: str) -> dict[Msgid, str]:
             method, content = "javascript", templatize(file.read_text(), origin=file.name).encode()
         else:
             continue
-        for _line, message, _comments, _context in extract(method, BytesIO(content), keywords=KEYWORDS):
-            found.setdefault(message if isinstance(message, str) else tuple(message), str(file.relative_to(PACKAGE)))
+        for _line, message, _comments, context in extract(method, BytesIO(content), keywords=KEYWORDS):
+            found.setdefault((message, context), str(file.relative_to(PACKAGE)))
     return found
 
 
@@ -62,8 +63,9 @@ def catalogue(module: str) -> Catalog:
         return read_po(stream, locale=LANGUAGE, charset="utf-8")
 
 
-def _translated(catalog: Catalog, msgid: Msgid) -> Message | None:
-    found = catalog.get(msgid if isinstance(msgid, str) else msgid[0])
+def _translated(catalog: Catalog, key: Key) -> Message | None:
+    msgid, context = key
+    found = catalog.get(msgid if isinstance(msgid, str) else msgid[0], context)
     if found is None or found.fuzzy:
         return None
     return found if all([found.string] if isinstance(found.string, str) else found.string) else None
@@ -71,19 +73,19 @@ def _translated(catalog: Catalog, msgid: Msgid) -> Message | None:
 
 def faults() -> Iterator[str]:
     """Sentences on what is not translated, or translated in two ways."""
-    said: dict[Msgid, tuple[str, str]] = {}
+    said: dict[Key, tuple[str, str]] = {}
     shared = catalogue("base")
     for module in modules():
         catalog = catalogue(module)
-        for msgid, file in used(module).items():
-            found = _translated(catalog, msgid) or _translated(shared, msgid)
+        for key, file in used(module).items():
+            found = _translated(catalog, key) or _translated(shared, key)
             if found is None:
-                yield f"{file}: {msgid!r} has no {LANGUAGE} translation in {module}"
+                yield f"{file}: {key[0]!r} has no {LANGUAGE} translation in {module}"
                 continue
             text = str(found.string)
-            other, before = said.setdefault(msgid, (module, text))
+            other, before = said.setdefault(key, (module, text))
             if before != text:
-                yield f"{msgid!r} is {before!r} in {other} and {text!r} in {module}"
+                yield f"{key[0]!r} is {before!r} in {other} and {text!r} in {module}"
 
 
 def add_missing() -> int:
@@ -91,10 +93,10 @@ def add_missing() -> int:
     catalogs = {module: catalogue(module) for module in modules()}
     shared, added = catalogs["base"], 0
     for module, catalog in catalogs.items():
-        wanted = [msgid for msgid in used(module) if not _translated(catalog, msgid) and not _translated(shared, msgid)]
-        for msgid in wanted:
-            known = next((found for other in catalogs.values() if (found := _translated(other, msgid))), None)
-            catalog.add(msgid, known.string if known else "")
+        wanted = [key for key in used(module) if not _translated(catalog, key) and not _translated(shared, key)]
+        for key in wanted:
+            known = next((found for other in catalogs.values() if (found := _translated(other, key))), None)
+            catalog.add(key[0], known.string if known else "", context=key[1])
             added += 1
         if wanted:
             po_file(module).parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from huoshui.web import views
@@ -30,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("log/<int:pk>/", views.log_record, name="log_record"),
     path("log/<int:pk>/receipt.json", views.log_receipt, name="log_receipt"),
     path("", include("huoshui.base.urls")),
+    *([path("oidc/", include("mozilla_django_oidc.urls"))] if settings.OIDC_RP_CLIENT_ID else []),
     *(path(prefix, include(module)) for prefix, module in DESKS.items() if find_spec(module)),
 ]
 

@@ -21,6 +21,7 @@ from huoshui.base.models import Assignment, User
 from huoshui.base.requests import actor_of
 from huoshui.base.views import page, post_action
 from huoshui.cases import todo
+from huoshui.indicators.queries import readings, visible
 from huoshui.registry import deadlines
 from huoshui.registry import permissions as registry
 from huoshui.registry.queries import parties_of
@@ -46,6 +47,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "deadlines": due[:HOME_ROWS_MAX],
         "todo": waiting[:HOME_ROWS_MAX],
         "todo_count": len(waiting),
+        "indicators": readings(visible(actor)[:HOME_ROWS_MAX], periods=1),
     }
     return render(request, "web/home.html", context)
 
@@ -67,7 +69,7 @@ class SignIn(LoginView):
     form_class = SignInForm
     authentication_form = SignInForm
     redirect_authenticated_user = True
-    extra_context = {"oidc": bool(getattr(settings, "OIDC_RP_CLIENT_ID", ""))}
+    extra_context = {"oidc": bool(settings.OIDC_RP_CLIENT_ID)}
 
     def form_valid(self, form: SignInForm) -> HttpResponse:  # type: ignore[override]
         response = super().form_valid(form)
