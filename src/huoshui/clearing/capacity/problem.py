@@ -28,7 +28,7 @@ DEPOSITS_MAX = 200_000
 REQUESTS_MAX = 1_000_000
 CARDS_MAX = 1_000_000
 RUN_HOURS_MAX = 10_000
-CARD_HOURS_MAX = 40_000_000_000
+CARD_HOURS_MAX = 4_000_000_000
 PRICE_MAX = 100_000_000
 """1,000 yuan per card-hour: the highest reserve price, shadow price and slot price."""
 MONEY_MAX = 1_000_000_000_000_000
