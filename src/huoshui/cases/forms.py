@@ -95,7 +95,7 @@ class EventForm(forms.Form):
             )
         if "days" in needs:
             self.fields["days"] = forms.IntegerField(
-                label=_("days"), min_value=1, max_value=case.type.extension_days,
+                label=_("number of days"), min_value=1, max_value=case.type.extension_days,
                 help_text=_("at most %(max)s") % {"max": case.type.extension_days},
             )
         if "satisfied" in needs:
