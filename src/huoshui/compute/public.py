@@ -33,11 +33,23 @@ def stored(round_: Round) -> tuple[capacity.Problem, capacity.Result]:
     return problem, result
 
 
+def verify(round_: Round) -> list[str]:
+    """What `capacity.verify` finds false in the stored result; empty when every statement holds."""
+    return [str(violation) for violation in capacity.verify(*stored(round_))]
+
+
 def opens_at(round_: Round) -> datetime | None:
     """When the request table becomes public; None before publishing."""
     if round_.published_at is None:
         return None
     return round_.published_at + timedelta(hours=terms_of(round_).request_table_delay_hours)
+
+
+def commitments_root(round_: Round, problem: capacity.Problem) -> str:
+    """Root over the salted commitments to every request as submitted: logged before the round is cleared."""
+    salts = capacity_public.salts_of(bytes.fromhex(round_.secret), problem)
+    rows = capacity_public.request_rows(problem)
+    return capacity_public.root([capacity_public.commitment(s, row) for s, row in zip(salts, rows, strict=True)])
 
 
 def statement_digest(round_: Round, problem: capacity.Problem, result: capacity.Result) -> str:

@@ -28,7 +28,7 @@ from huoshui.compute.models import (
     Site,
     SlotPrice,
 )
-from huoshui.compute.permissions import DELIVER, DEPOSIT, READ, REQUEST
+from huoshui.compute.permissions import DELIVER, DEPOSIT, READ, REQUEST, VERIFY
 from huoshui.registry.models import Party
 from huoshui.registry.queries import parties_of, publications_in_force
 from huoshui.terms.round_terms import NoticeSteps, RoundTerms
@@ -105,6 +105,18 @@ def schedule(allocation: Allocation) -> list[Run]:
 def rounds() -> QuerySet[Round]:
     """All rounds, newest first. What of a round may be seen depends on its state and the actor's role."""
     return Round.objects.order_by("-number")
+
+
+def rounds_for(actor: Actor) -> QuerySet[Round]:
+    """Published rounds for everyone who sees the desk; all of them for those who verify rounds."""
+    actor.require(READ)
+    return rounds() if actor.can(VERIFY) else rounds().filter(state__in=PUBLISHED)
+
+
+def slot_prices(round_: Round, first_hour: int | None, hours: int) -> QuerySet[SlotPrice]:
+    """Slot prices of a published round from an hour on (default: its first), by pool and hour."""
+    start = round_.start_hour if first_hour is None else first_hour
+    return SlotPrice.objects.filter(round=round_, hour__gte=start, hour__lt=start + hours).order_by("pool_id", "hour")
 
 
 def last_published() -> Round | None:

@@ -1,6 +1,6 @@
 """The life of a round: opened → frozen → cleared → published → settled.
 
-*Freezing* takes the open requests in and stores the problem, which does not change from then on. *Clearing* runs the
+*Freezing* takes the open requests in, commits to each row and stores the problem, which then stays. *Clearing* runs the
 solver in a child process of the worker and stores the result once `verify` found nothing false. *Publishing* is one
 transaction: prices, allocations, money kept and released, and the digest of the public statement, which commits to
 every row of the request table. Each step is an action under a derived key (`round/7/publish`), so a step that was cut
@@ -116,7 +116,11 @@ def freeze(act: Act, *, round: Round) -> Round:
     if not built.deposits:
         raise Missing(_("Nothing is on offer in these hours."))
     RoundData.objects.create(round=round_, kind="problem", content=archive.pack(built.problem))
-    round_.digests = {"terms": round_.terms_digest, "problem": built.problem.digest()}
+    round_.digests = {
+        "terms": round_.terms_digest,
+        "problem": built.problem.digest(),
+        "commitments_root": public.commitments_root(round_, built.problem),
+    }
     round_.figures = {"requests": len(built.requests), "deposits": len(built.deposits)}
     round_.save(update_fields=["digests", "figures"])
     act.record(round_, round_.digests | round_.figures)

@@ -1,0 +1,410 @@
+"""REST operations of the compute bank, under /api/compute/. Money in fen, prices in 1/1000 fen per card-hour, hours as
+whole hours since the Unix epoch (UTC) beside ISO instants."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from ninja import Field, Query, Router, Schema
+
+from huoshui.base import access, clock
+from huoshui.base.apikit import Cut, Id, Page, Paging, actor, cut, key
+from huoshui.base.errors import invalid
+from huoshui.compute import needs, public, queries, quotes
+from huoshui.compute.actions import deposits, recalls, rounds
+from huoshui.compute.actions import requests as request_actions
+from huoshui.compute.models import Allocation, CardModel, Deposit, Pool, Region, Request, Round
+from huoshui.compute.permissions import DEPOSIT, READ, REQUEST, VERIFY
+from huoshui.registry.models import Party
+
+router = Router(tags=["compute"])
+LIST_MAX = 2_000
+Hour = int
+Fen = int
+
+
+class CardModelOut(Schema):
+    code: str
+    name: str
+    vendor: str
+    memory_gib: int
+    fp16_tflops: int
+    domestic: bool
+    watts: int
+
+
+class PoolOut(Schema):
+    id: int
+    site: str = Field(alias="site.code")
+    site_name: str = Field(alias="site.name")
+    region: str = Field(alias="site.region.code")
+    model: str = Field(alias="card_model.code")
+    cards: int
+    list_price_fen: int
+
+
+class StretchIn(Schema):
+    """`cards` over [start, end): instants with an offset, on the hour."""
+
+    start: datetime
+    end: datetime
+    cards: int = Field(ge=1, le=1_000_000)
+
+
+class DepositIn(Schema):
+    depositor: Id
+    pool: Id
+    stretches: list[StretchIn] = Field(min_length=1, max_length=LIST_MAX)
+    base_price_fen: int = Field(ge=0, le=deposits.BASE_PRICE_FEN_MAX)
+    energy: bool = True
+    settle_in: Literal["money", "account"] = "money"
+    recall_notice_hours: int = Field(24, ge=0, le=deposits.RECALL_NOTICE_HOURS_MAX)
+    resold_from: Id | None = None
+
+
+class DepositOut(Schema):
+    id: int
+    number: str
+    depositor: int = Field(alias="depositor_id")
+    pool: int = Field(alias="pool_id")
+    base_price_fen: int
+    energy: bool
+    settle_in: str
+    recall_notice_hours: int
+    state: str
+    submitted_at: datetime
+
+
+class RecallIn(Schema):
+    start: datetime
+    end: datetime
+    cards: int = Field(ge=1, le=1_000_000)
+    reason: Literal["recall", "failure"]
+
+
+class RequestIn(Schema):
+    """`hours`: hours needed on each acceptable card model, by its code. `regions`: acceptable regions, by code."""
+
+    entity: Id
+    title: str = Field(min_length=1, max_length=120)
+    cards: int = Field(ge=1, le=request_actions.CARDS_MAX)
+    hours: dict[str, int] = Field(min_length=1, max_length=50)
+    earliest: datetime
+    deadline: datetime
+    budget_fen: int = Field(ge=1, le=request_actions.BUDGET_FEN_MAX)
+    origin: str
+    regions: list[str] = Field(min_length=1, max_length=50)
+    mode: Literal["rigid", "preemptible"] = "rigid"
+    min_piece_hours: int = Field(0, ge=0, le=672)
+    pay_with: Literal["money", "account"] = "money"
+    carry_over: bool = False
+
+
+class RefusalOut(Schema):
+    code: str
+    params: list[int]
+    round: int
+
+
+class RequestOut(Schema):
+    id: int
+    number: str
+    entity: int = Field(alias="entity_id")
+    title: str
+    cards: int
+    earliest_hour: Hour
+    deadline_hour: Hour
+    mode: str
+    budget_fen: Fen
+    pay_with: str
+    state: str
+    round: int | None
+    refusal: RefusalOut | None = None
+    submitted_at: datetime
+
+    @staticmethod
+    def resolve_round(row: Request) -> int | None:
+        return row.round.number if row.round else None
+
+
+class RunOut(Schema):
+    pool: int = Field(alias="pool_id")
+    start_hour: Hour
+    end_hour: Hour
+
+
+class AllocationOut(Schema):
+    id: int
+    round: int = Field(alias="round.number")
+    pool: int = Field(alias="pool_id")
+    payment_fen: Fen
+    transfer_fen: Fen
+    concession_fen: Fen
+    spending_cap_fen: Fen
+    state: str
+    runs: list[RunOut]
+
+    @staticmethod
+    def resolve_runs(row: Allocation) -> list[Any]:
+        return queries.schedule(row)
+
+
+class RoundOut(Schema):
+    number: int
+    title: str
+    start_hour: Hour
+    end_hour: Hour
+    state: str
+    digests: dict[str, str]
+    figures: dict[str, Any]
+    index_price_mfen: int | None
+    published_at: datetime | None
+
+
+class SlotPriceOut(Schema):
+    pool: int = Field(alias="pool_id")
+    hour: Hour
+    price_mfen: int
+    offered_cards: int
+    sold_cards: int
+
+
+class TaskIn(Schema):
+    """A task in words, or its figures; figures given win over words."""
+
+    text: str = Field("", max_length=500)
+    kind: needs.Kind | None = None
+    parameters_million: int | None = Field(None, ge=1, le=needs.PARAMETERS_MILLION_MAX)
+    tokens_thousand: int | None = Field(None, ge=1, le=needs.TOKENS_THOUSAND_MAX)
+    reference_hours: int | None = Field(None, ge=1, le=needs.CARDS_MAX * needs.HOURS_MAX)
+
+
+class NeedOut(Schema):
+    """What a task needs on one model and what it would cost at the newest slot prices (None: no price known)."""
+
+    model: str
+    cards: int
+    hours: int
+    memory_gib: int
+    low_fen: Fen | None
+    high_fen: Fen | None
+
+
+class QuoteIn(Schema):
+    """`need`: hours on each acceptable model, as `code:hours`; no regions means all."""
+
+    cards: int = Field(ge=1, le=request_actions.CARDS_MAX)
+    need: list[Annotated[str, Field(pattern=r"^[-\w]{1,40}:[1-9]\d{0,2}$")]] = Field(min_length=1, max_length=50)
+    regions: list[str] = Field(default=[], max_length=50)
+
+
+class QuoteOut(Schema):
+    """An estimate from the last published round, not an offer."""
+
+    low_fen: Fen | None
+    high_fen: Fen | None
+    round: int | None
+
+
+def hour_of(field: str, instant: datetime) -> int:
+    """The hour slot that begins at the instant. Raises Invalid off the hour or without an offset."""
+    if instant.tzinfo is None or instant.utcoffset() is None:
+        raise invalid(field, instant, "an instant with an offset, such as 2026-11-21T08:00:00+08:00")
+    if instant.timestamp() % 3600:
+        raise invalid(field, instant, "on the hour")
+    return clock.hour_of(instant)
+
+
+def _models(hours: dict[str, int]) -> dict[CardModel, int]:
+    known = {model.code: model for model in CardModel.objects.filter(code__in=hours)}
+    for code in hours:
+        if code not in known:
+            raise invalid("hours", code, "no such card model")
+    return {known[code]: need for code, need in hours.items()}
+
+
+def _regions(codes: list[str]) -> list[Region]:
+    known = {region.code: region for region in Region.objects.filter(code__in=codes)}
+    for code in codes:
+        if code not in known:
+            raise invalid("regions", code, "no such region")
+    return [known[code] for code in dict.fromkeys(codes)]
+
+
+def _party(request: HttpRequest, permission: str, pk: int) -> Party:
+    return access.get_visible(Party.objects.all(), actor(request), permission, pk=pk)
+
+
+def _round(number: int) -> Round:
+    found = Round.objects.filter(number=number).first()
+    if found is None:
+        raise invalid("number", number, "no such round")
+    return found
+
+
+@router.get("/card-models", response=list[CardModelOut])
+def card_models(request: HttpRequest) -> Any:
+    """All card models."""
+    actor(request).require(READ)
+    return CardModel.objects.order_by("code")[:LIST_MAX]
+
+
+@router.get("/pools", response=list[PoolOut])
+def pools(request: HttpRequest) -> Any:
+    """All pools."""
+    actor(request).require(READ)
+    return Pool.objects.select_related("site__region", "card_model").order_by("id")[:LIST_MAX]
+
+
+@router.get("/deposits", response=Page[DepositOut])
+def list_deposits(request: HttpRequest, paging: Query[Paging]) -> Cut:
+    """Deposits that you may see, newest first."""
+    return cut(queries.deposits(actor(request)), paging)
+
+
+@router.post("/deposits", response=DepositOut)
+def submit_deposit(request: HttpRequest, body: DepositIn) -> Deposit:
+    """Offer idle cards."""
+    who = actor(request)
+    resold = None
+    if body.resold_from is not None:
+        resold = access.get_visible(Allocation.objects.all(), who, DEPOSIT, pk=body.resold_from)
+    pool = Pool.objects.filter(pk=body.pool).first()
+    if pool is None:
+        raise invalid("pool", body.pool, "no such pool")
+    return deposits.submit_deposit(
+        who, key=key(request), depositor=_party(request, DEPOSIT, body.depositor), pool=pool,
+        stretches=[
+            deposits.Stretch(hour_of("start", item.start), hour_of("end", item.end), item.cards)
+            for item in body.stretches
+        ],
+        base_price_fen=body.base_price_fen, energy=body.energy, settle_in=body.settle_in,
+        recall_notice_hours=body.recall_notice_hours, resold_from=resold,
+    )  # fmt: skip
+
+
+@router.get("/deposits/{pk}", response=DepositOut)
+def one_deposit(request: HttpRequest, pk: Id) -> Deposit:
+    """One deposit."""
+    return queries.deposit(actor(request), pk)
+
+
+@router.post("/deposits/{pk}/withdraw", response=DepositOut)
+def withdraw_deposit(request: HttpRequest, pk: Id) -> Deposit:
+    """Take back a deposit of which nothing was sold."""
+    who = actor(request)
+    return deposits.withdraw_deposit(who, key=key(request), deposit=queries.deposit(who, pk))
+
+
+@router.post("/deposits/{pk}/recall", response=DepositOut)
+def recall(request: HttpRequest, pk: Id, body: RecallIn) -> Deposit:
+    """Take cards back or report that they failed; what is affected is rescheduled."""
+    who = actor(request)
+    found = queries.deposit(who, pk)
+    recalls.recall_cards(
+        who, key=key(request), deposit=found, start_hour=hour_of("start", body.start),
+        end_hour=hour_of("end", body.end), cards=body.cards, reason=body.reason,
+    )  # fmt: skip
+    return queries.deposit(who, pk)
+
+
+@router.get("/requests", response=Page[RequestOut])
+def list_requests(request: HttpRequest, paging: Query[Paging]) -> Cut:
+    """Requests that you may see, newest first."""
+    return cut(queries.requests(actor(request)), paging)
+
+
+@router.post("/requests", response=RequestOut)
+def submit_request(request: HttpRequest, body: RequestIn) -> Request:
+    """Ask for cards: holds the whole budget."""
+    return request_actions.submit_request(
+        actor(request), key=key(request), entity=_party(request, REQUEST, body.entity), title=body.title,
+        cards=body.cards, hours=_models(body.hours), earliest_hour=hour_of("earliest", body.earliest),
+        deadline_hour=hour_of("deadline", body.deadline), budget_fen=body.budget_fen,
+        origin=_regions([body.origin])[0], regions=_regions(body.regions), mode=body.mode,
+        min_piece_hours=body.min_piece_hours, pay_with=body.pay_with, carry_over=body.carry_over,
+    )  # fmt: skip
+
+
+@router.get("/requests/{pk}", response=RequestOut)
+def one_request(request: HttpRequest, pk: Id) -> Request:
+    """One request."""
+    return queries.request(actor(request), pk)
+
+
+@router.post("/requests/{pk}/withdraw", response=RequestOut)
+def withdraw_request(request: HttpRequest, pk: Id) -> Request:
+    """Withdraw a request that no round has taken yet."""
+    who = actor(request)
+    return request_actions.withdraw_request(who, key=key(request), request=queries.request(who, pk))
+
+
+@router.get("/requests/{pk}/allocations", response=list[AllocationOut])
+def request_allocations(request: HttpRequest, pk: Id) -> Any:
+    """What rounds gave a request."""
+    return queries.request(actor(request), pk).allocations.select_related("round").order_by("id")
+
+
+@router.get("/requests/{pk}/proof", response=dict[str, Any])
+def request_proof(request: HttpRequest, pk: Id) -> dict[str, Any]:
+    """Your row as it entered the round, its salt, and its place under the published commitments root."""
+    found = queries.request(actor(request), pk)
+    if found.round is None or found.round.published_at is None:
+        raise invalid("pk", pk, "its round is not published")
+    return public.own_row(found.round, found)
+
+
+@router.get("/rounds", response=Page[RoundOut])
+def list_rounds(request: HttpRequest, paging: Query[Paging]) -> Cut:
+    """Published rounds; drafts and cleared rounds too for those who verify rounds."""
+    return cut(queries.rounds_for(actor(request)), paging)
+
+
+@router.get("/rounds/{number}/prices", response=list[SlotPriceOut], auth=None)
+def prices(request: HttpRequest, number: Id, first_hour: Hour | None = None, hours: int = 24) -> Any:
+    """Slot prices of a published round (public), at most a week of hours from `first_hour`."""
+    return queries.slot_prices(_published(number), first_hour, min(max(hours, 1), 168))
+
+
+@router.get("/rounds/{number}/public", response=dict[str, Any], auth=None)
+def public_document(request: HttpRequest, number: Id) -> dict[str, Any]:
+    """The public document of a published round, for the one-file verifier (public)."""
+    return public.document(_published(number))
+
+
+@router.post("/rounds/{number}/publish", response=RoundOut)
+def publish(request: HttpRequest, number: Id) -> Round:
+    """Publish a cleared round."""
+    return rounds.publish(actor(request), key=key(request), round=_round(number))
+
+
+@router.get("/rounds/{number}/verify", response=list[str])
+def verify(request: HttpRequest, number: Id) -> list[str]:
+    """Verify the stored result of a round (auditors, officers): what is false, empty when all holds."""
+    actor(request).require(VERIFY)
+    return public.verify(_round(number))
+
+
+def _published(number: int) -> Round:
+    found = Round.objects.filter(number=number, state__in=queries.PUBLISHED).first()
+    if found is None:
+        raise invalid("number", number, "no such published round")
+    return found
+
+
+@router.get("/estimate", response=list[NeedOut], auth=None)
+def estimate(request: HttpRequest, body: Query[TaskIn]) -> list[NeedOut]:
+    """Needs estimate: from a task to cards, memory, hours and a price range on each model (public)."""
+    task = needs.from_words(body.text) if body.kind is None else needs.DEFAULTS[body.kind]
+    given = body.model_dump(include={"parameters_million", "tokens_thousand", "reference_hours"}, exclude_none=True)
+    return [NeedOut(**row) for row in quotes.priced(needs.replace(task, **given))]
+
+
+@router.get("/quote", response=QuoteOut, auth=None)
+def quote(request: HttpRequest, body: Query[QuoteIn]) -> dict[str, Any]:
+    """Instant quote from the newest published slot prices (public)."""
+    regions = _regions(body.regions) if body.regions else list(Region.objects.all())
+    hours = {code: int(need) for code, _colon, need in (item.rpartition(":") for item in body.need)}
+    return quotes.quote(body.cards, _models(hours), regions)._asdict()
