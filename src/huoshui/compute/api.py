@@ -13,7 +13,7 @@ from huoshui.base import access, clock
 from huoshui.base.apikit import Cut, Id, Page, Paging, actor, cut, key
 from huoshui.base.errors import invalid
 from huoshui.compute import needs, public, queries, quotes
-from huoshui.compute.actions import deposits, recalls, rounds
+from huoshui.compute.actions import deposits, rounds
 from huoshui.compute.actions import requests as request_actions
 from huoshui.compute.models import Allocation, CardModel, Deposit, Pool, Region, Request, Round
 from huoshui.compute.permissions import DEPOSIT, READ, REQUEST, VERIFY
@@ -296,18 +296,6 @@ def withdraw_deposit(request: HttpRequest, pk: Id) -> Deposit:
     """Take back a deposit of which nothing was sold."""
     who = actor(request)
     return deposits.withdraw_deposit(who, key=key(request), deposit=queries.deposit(who, pk))
-
-
-@router.post("/deposits/{pk}/recall", response=DepositOut)
-def recall(request: HttpRequest, pk: Id, body: RecallIn) -> Deposit:
-    """Take cards back or report that they failed; what is affected is rescheduled."""
-    who = actor(request)
-    found = queries.deposit(who, pk)
-    recalls.recall_cards(
-        who, key=key(request), deposit=found, start_hour=hour_of("start", body.start),
-        end_hour=hour_of("end", body.end), cards=body.cards, reason=body.reason,
-    )  # fmt: skip
-    return queries.deposit(who, pk)
 
 
 @router.get("/requests", response=Page[RequestOut])
