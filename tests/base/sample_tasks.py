@@ -2,29 +2,11 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 from django_tasks import TaskContext, task
+from tests.base.sample_calculations import count_up, die
 
 from huoshui.base import access, actions, tasks
-
-
-def count_up(steps: int, fail_at: int, *, progress: Any) -> int:
-    """A calculation: counts, tells, may be stopped, may die."""
-    for step in range(steps):
-        if step == fail_at:
-            raise ArithmeticError("as told")
-        if not progress("counting", step, steps):
-            return step
-        time.sleep(0.02)
-    return steps
-
-
-def die(*, progress: Any) -> None:
-    """A calculation that crashes hard."""
-    import os
-
-    os._exit(9)
 
 
 @task(takes_context=True)

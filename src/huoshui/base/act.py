@@ -67,15 +67,17 @@ class Act:
         self.unchanged = True
 
 
-def action(name: str) -> Callable[[Callable[Concatenate[Act, P], R]], Callable[..., R]]:
-    """Make a function an action (see the module's page)."""
+def action(
+    name: str, *, secret: frozenset[str] = frozenset()
+) -> Callable[[Callable[Concatenate[Act, P], R]], Callable[..., R]]:
+    """Make a function an action (see the module's page). Arguments named in `secret` leave not even a hash."""
 
     def wrap(function: Callable[Concatenate[Act, P], R]) -> Callable[..., R]:
         @wraps(function)
         def run(actor: Actor, *args: Any, key: str = "", **kwargs: Any) -> R:
             if args:
                 raise TypeError(f"{name}: arguments are named")
-            return _run(Act(name, actor, key, clock.now()), function, kwargs)
+            return _run(Act(name, actor, key, clock.now()), function, kwargs, secret)
 
         run.action_name = name  # type: ignore[attr-defined]
         return run
@@ -83,13 +85,14 @@ def action(name: str) -> Callable[[Callable[Concatenate[Act, P], R]], Callable[.
     return wrap
 
 
-def _run(act: Act, function: Callable[..., R], kwargs: dict[str, Any]) -> R:
+def _run(act: Act, function: Callable[..., R], kwargs: dict[str, Any], secret: frozenset[str]) -> R:
     outer = _pending.get()
     mine: list[LogRecord] = []
     token = _pending.set(mine)
     try:
         with transaction.atomic():
-            slot = _claim(act, kwargs) if act.key else None
+            told = {name: value for name, value in kwargs.items() if name not in secret}
+            slot = _claim(act, told) if act.key else None
             if slot is not None and slot.response is not None:
                 return cast(R, _from_response(slot.response))
             result = function(act, **kwargs)

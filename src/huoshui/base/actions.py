@@ -16,11 +16,12 @@ from huoshui.base.secrets import new_token, token_digest
 
 MANAGE_PEOPLE = access.register("base.people.manage", _l("manage people and their roles"))
 READ_LOG = access.register("base.log.read", _l("read the whole log"))
+DEMO = "base.demo:1"
 TOKEN_DAYS_MAX = 366
 TOKENS_PER_USER_MAX = 20
 
 
-@action("base.user.create")
+@action("base.user.create", secret=frozenset({"password"}))
 def create_user(
     act: Act, *, username: str, name: str, password: str, email: str = "", phone: str = "", language: str = ""
 ) -> User:
@@ -139,3 +140,10 @@ def revoke_token(act: Act, *, token: Token) -> Token:
     token.save(update_fields=["revoked_at"])
     act.record(token, {"revoked": True})
     return token
+
+
+@action("base.demo.load")
+def keep_demo_story(act: Act, *, told: list[str]) -> None:
+    """Record that the demo was loaded whole, and what was said of it."""
+    act.require(MANAGE_PEOPLE)
+    act.record(DEMO, {"told": told})

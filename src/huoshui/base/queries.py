@@ -1,10 +1,12 @@
 """Reads of `base` that more than one face needs."""
 
+import json
+
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from huoshui.base.access import EVERYWHERE, Actor
-from huoshui.base.actions import READ_LOG
+from huoshui.base.actions import DEMO, READ_LOG
 from huoshui.base.errors import Missing
 from huoshui.base.models import LogRecord
 
@@ -23,3 +25,9 @@ def log_record(actor: Actor, pk: int) -> LogRecord:
     if found is None:
         raise Missing(_("There is nothing here, or it is not yours to see."))
     return found
+
+
+def demo_story() -> list[str]:
+    """What was said when the demo was loaded; empty when it is not (or not wholly) there."""
+    record = LogRecord.objects.filter(subject=DEMO).last()
+    return list(json.loads(record.payload)["told"]) if record else []

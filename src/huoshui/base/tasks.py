@@ -14,13 +14,11 @@ second, outside any business transaction.
 import multiprocessing
 import threading
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from multiprocessing.connection import Connection
 from typing import Any
 
 from django.db import DatabaseError, connection, transaction
@@ -31,6 +29,7 @@ from django_tasks.base import Task, TaskContext
 from django_tasks_db.models import DBTaskResult
 
 from huoshui.base import canonical, clock
+from huoshui.base.child import child_main
 from huoshui.base.errors import Refused
 from huoshui.base.models import TaskProgress
 
@@ -120,27 +119,14 @@ def watched(context: TaskContext, function: Callable[[Watch], None]) -> None:
         watch.finish()
 
 
-def _child(pipe: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    def progress(phase: str, done: int, total: int, **figures: int) -> bool:
-        with suppress(BrokenPipeError):
-            pipe.send(("progress", phase, done, total, figures))
-            return not pipe.poll() or pipe.recv() != "stop"
-        return False
-
-    try:
-        pipe.send(("result", function(*args, progress=progress)))
-    except Exception:
-        pipe.send(("error", traceback.format_exc()))
-
-
 def in_child(watch: Watch, function: Callable[..., Any], *args: Any) -> Any:
     """Call `function(*args, progress=…)` in a child process and return its result.
 
-    `function` must be importable, its arguments and result picklable. Raises Stopped when the watch was asked to stop,
-    RuntimeError when the child died or raised.
+    `function` must be in a module that imports without Django set up, its arguments and result picklable. Raises
+    Stopped when the watch was asked to stop, RuntimeError when the child died or raised.
     """
     parent_end, child_end = multiprocessing.Pipe()
-    child = multiprocessing.get_context("spawn").Process(target=_child, args=(child_end, function, args))
+    child = multiprocessing.get_context("spawn").Process(target=child_main, args=(child_end, function, args))
     child.start()
     child_end.close()
     try:
