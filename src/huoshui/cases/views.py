@@ -50,7 +50,7 @@ def open_case(request: HttpRequest, kind: str) -> HttpResponse:
     case_type = queries.type_to_open(actor, kind)
     initial = {"party": request.GET.get("party", ""), "title": request.GET.get("title", "")}
     form = OpenForm(
-        actor, case_type, request.POST or None, request.FILES or None,
+        actor, case_type, *_sent(request),
         initial={name: given for name, given in initial.items() if given},
     )
     if form.is_valid():
@@ -129,9 +129,12 @@ def event_form(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
 
 
 def _event_form(request: HttpRequest, actor: Actor, case: Case, kind: Kind) -> EventForm:
-    return EventForm(
-        case, kind, request.POST or None, request.FILES or None, insider=queries.insider(actor, case)
-    )
+    return EventForm(case, kind, *_sent(request), insider=queries.insider(actor, case))
+
+
+def _sent(request: HttpRequest) -> tuple[Any, Any]:
+    """What a form is bound to; an event may need nothing, so an empty POST is sent all the same."""
+    return (request.POST, request.FILES) if request.method == "POST" else (None, None)
 
 
 @page(READ)
