@@ -57,14 +57,14 @@ MODELS = (
     Model("mlu370-x8", "MLU370-X8 48G", "寒武纪", 48, 96, True, 250, 120, 380),
 )
 SITES = (
-    ("hupan", "演示·湖畔智算中心", "east", "330100", "zhejiang-2026", 12_500, ("a100-80g", "ascend-910b")),
-    ("jiangnan", "演示·江南数据港", "east", "320100", "jiangsu-2025", 13_000, ("a800-80g", "l20-48g", "rtx4090-24g")),
-    ("dongjiao", "演示·东角算力工坊", "east", "310100", "shanghai-2022", 13_500, ("l20-48g", "rtx4090-24g")),
-    ("lingnan", "演示·岭南云谷", "south", "440100", "guangdong-2021", 13_200, ("a800-80g", "ascend-910b", "l20-48g")),
-    ("taihang", "演示·太行绿算园", "north", "140100", "shanxi-2026", 12_800, ("ascend-910b", "mlu370-x8")),
-    ("qinling", "演示·秦岭算力仓", "northwest", "610100", "shaanxi-2025", 12_200, ("ascend-910b", "a800-80g")),
-    ("diancang", "演示·点苍水电算场", "southwest", "530100", "yunnan-2026", 11_800, ("mlu370-x8", "a100-80g")),
-    ("qilu", "演示·齐鲁公共算台", "north", "370100", "shandong-2026", 12_900, ("rtx4090-24g", "ascend-910b")),
+    ("hupan", "示例湖畔智算中心", "east", "330100", "tariff-zhejiang-2026", 12_500, ("a100-80g", "ascend-910b")),
+    ("jiangnan", "示例江南数据港", "east", "320100", "tariff-jiangsu-2025", 13_000, ("a800-80g", "l20-48g", "rtx4090-24g")),
+    ("dongjiao", "示例东角算力工坊", "east", "310100", "tariff-shanghai-2022", 13_500, ("l20-48g", "rtx4090-24g")),
+    ("lingnan", "示例岭南云谷", "south", "440100", "tariff-guangdong-2021", 13_200, ("a800-80g", "ascend-910b", "l20-48g")),
+    ("taihang", "示例太行绿算园", "north", "140100", "tariff-shanxi-2026", 12_800, ("ascend-910b", "mlu370-x8")),
+    ("qinling", "示例秦岭算力仓", "northwest", "610100", "tariff-shaanxi-2025", 12_200, ("ascend-910b", "a800-80g")),
+    ("diancang", "示例点苍水电算场", "southwest", "530100", "tariff-yunnan-2026", 11_800, ("mlu370-x8", "a100-80g")),
+    ("huizhou", "示例徽州公共算台", "east", "340100", "tariff-anhui-2025", 12_900, ("rtx4090-24g", "ascend-910b")),
 )  # fmt: skip
 TASKS = (
     "客服问答模型微调", "质检图像批量推理", "产品渲染图", "注塑仿真", "合同审阅模型微调", "语音转写批量处理",
