@@ -26,7 +26,7 @@ class SampleForm(forms.Form):
     name = forms.CharField(label=_l("Name"), help_text=_l("As on the business licence."))
     cards = forms.IntegerField(label=_l("Cards"), min_value=1)
     mode = forms.ChoiceField(label=_l("Mode"), choices=[("rigid", _l("one unbroken run")), ("pieces", _l("in pieces"))])
-    earliest = forms.DateField(label=_l("Earliest start"), required=False, widget=forms.DateInput({"type": "date"}))
+    earliest = forms.DateField(label=_l("Earliest start"), required=False)
     file = forms.FileField(label=_l("File"), required=False)
     remark = forms.CharField(label=_l("Remark"), required=False, widget=forms.Textarea({"rows": 3}))
     models = forms.MultipleChoiceField(

@@ -13,7 +13,7 @@ class WebConfig(AppConfig):
         from huoshui.web import measures
 
         nav.register(
-            nav.Entry(_("Home"), _("Overview"), "home", order=0),
+            nav.Entry(_("Services"), _("Overview"), "home", order=0),
             nav.Entry(_("Administration"), _("People and roles"), "people", MANAGE_PEOPLE, order=900),
             nav.Entry(_("Administration"), _("Log"), "log", READ_LOG, order=910),
         )

@@ -78,8 +78,8 @@ class AssignForm(forms.Form):
         max_length=200,
         help_text=_l("USCC or exact name of the party, or the code of the division."),
     )
-    since = forms.DateField(label=_l("From"), required=False, widget=forms.DateInput({"type": "date"}))
-    until = forms.DateField(label=_l("Until"), required=False, widget=forms.DateInput({"type": "date"}))
+    since = forms.DateField(label=_l("From"), required=False)
+    until = forms.DateField(label=_l("Until"), required=False)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -15,7 +15,15 @@ from urllib.parse import parse_qsl, urlsplit
 from django import template
 from django.conf import settings
 from django.core.paginator import Page
-from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, RadioSelect, SelectMultiple
+from django.forms import (
+    BoundField,
+    CheckboxInput,
+    CheckboxSelectMultiple,
+    DateInput,
+    DateTimeInput,
+    RadioSelect,
+    SelectMultiple,
+)
 from django.forms import Form as DjangoForm
 from django.http import QueryDict
 from django.template import Context
@@ -335,6 +343,10 @@ def field(bound: BoundField) -> SafeString:
     if bound.is_hidden:
         return SafeString(bound)
     widget = bound.field.widget
+    if isinstance(widget, DateInput | DateTimeInput):
+        # The browser's own picker; it takes and gives ISO dates, whatever the language.
+        day = isinstance(widget, DateInput)
+        widget.input_type, widget.format = ("date", "%Y-%m-%d") if day else ("datetime-local", "%Y-%m-%dT%H:%M")
     kind = "field"
     if isinstance(widget, CheckboxInput):
         kind = "check"
@@ -435,12 +447,12 @@ def navigation_list(context: Context) -> dict[str, Any]:
     for group, entries in context["navigation"].items():
         for entry in entries:
             try:
-                groups.setdefault(group, []).append({"title": entry.title, "url": entry.url, "current": False})
+                shown = {"title": entry.title, "url": entry.url, "current": False}
             except NoReverseMatch:
                 continue
+            groups.setdefault(group, []).append(shown)
     path = context["request"].path if "request" in context else ""
-    shown = [entry for entries in groups.values() for entry in entries]
-    fitting = [entry for entry in shown if _within(path, entry["url"])]
+    fitting = [entry for entries in groups.values() for entry in entries if _within(path, entry["url"])]
     if fitting:
         max(fitting, key=lambda entry: len(entry["url"]))["current"] = True
     return {"groups": groups}
