@@ -5,7 +5,7 @@ What is drawn, and why so:
   quarters of the card-hours are in gangs of 4 and more, because gangs run longer (medians of about 1.5, 22 and 8 h
   for 1, 2 to 16, 32 and 64 cards; at most 48 h);
 - arrivals follow office hours; slack is U(0.2, 2) × run time + U(0, 24) h;
-- 20 pools: 10 sites in 6 regions, 2 card models each, sizes falling like 1/rank; 30 % of the idle cards are there in
+- 20 pools: 10 sites in 6 regions, 2 card models each, sizes falling like 1/rank, in whole servers; 30 % of the idle cards are there in
   the daytime, all of them at night, so supply is widest when demand is thinnest;
 - reserve = base by model + energy × time-of-use tariff, with noon valleys in the sunny regions;
 - budgets per reference card-hour log-normal, median 8 yuan, σ 0.6 (no public trace says what a firm would pay);
@@ -100,6 +100,13 @@ def pool_columns() -> dict[str, Any]:
     }
 
 
+def whole_servers(cards: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The nearest number of cards that whole servers have: 0, 1, 2, 4 or a multiple of 8."""
+    small = np.array([0, 1, 2, 4, 8])
+    nearest = small[np.abs(cards[:, None] - small).argmin(1)]
+    return np.where(cards < 8, nearest, np.rint(cards / 8) * 8).astype(np.int64)
+
+
 def deposit_columns(
     pools: dict[str, Any], weights: npt.NDArray[np.float64], card_hours: int, rng: np.random.Generator
 ) -> dict[str, Any]:
@@ -111,8 +118,8 @@ def deposit_columns(
     local = np.arange(HOURS) % 24
     night = (local < 8) | (local >= 22)
     full = weights / weights.sum() * card_hours / (0.3 * HOURS + 0.7 * night.sum())
-    always = np.maximum(1, np.rint(full * 0.3)).astype(np.int64)
-    nightly = np.rint(full * 0.7).astype(np.int64)
+    always = np.maximum(1, whole_servers(full * 0.3))
+    nightly = whole_servers(full * 0.7)
     model, region = pools["pool_model"], pools["pool_region"]
     base = BASE_RESERVE[model % len(MODELS)] * rng.integers(85, 116, count) // 100
     energy = ENERGY_RESERVE[model % len(MODELS), None] * tariff_percent()[region % len(REGIONS)][:, local] // 100
