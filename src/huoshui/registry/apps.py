@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 def _after_migrate(using: str = "default", **_kwargs: Any) -> None:
@@ -17,10 +18,18 @@ class RegistryConfig(AppConfig):
     name = "huoshui.registry"
 
     def ready(self) -> None:
-        from huoshui.base import demo
+        from huoshui.base import demo, nav
         from huoshui.registry import demo as registry_demo
-        from huoshui.registry import import_facts, import_parties, permissions  # noqa: F401  (register themselves)
+        from huoshui.registry import history, import_facts, import_parties, permissions, timeline  # noqa: F401  (register themselves)
 
         permissions.grant()
+        group = _("Registry")
+        nav.register(
+            nav.Entry(group, _("Parties"), "registry:parties", permissions.READ, 800),
+            nav.Entry(group, _("Clusters and parks"), "registry:groups", permissions.EDIT, 810),
+            nav.Entry(group, _("Imports"), "registry:imports", permissions.IMPORT, 820),
+            nav.Entry(group, _("Publications"), "registry:publications", permissions.READ, 830),
+        )
+        timeline.register("registry", history.events)
         demo.register(10, registry_demo.load)
         post_migrate.connect(_after_migrate, sender=self, dispatch_uid="huoshui.registry")

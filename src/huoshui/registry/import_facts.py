@@ -6,12 +6,14 @@ Columns follow the kinds of fact in the database; amounts have one column for �
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from huoshui import terms
 from huoshui.base import clock, intake
 from huoshui.base.act import Act
 from huoshui.base.models import LogRecord
@@ -59,8 +61,9 @@ def _fact_text(text: str) -> str:
 def _fact_columns() -> list[Column]:
     columns = [
         *PARTY_COLUMNS[:2],
-        Column("period", gettext_lazy("period"), _period, ("期间", "年度", "年份", "所属期", "period")),
-        Column("source", gettext_lazy("source"), _source, ("来源", "数据来源", "source")),
+        Column("period", gettext_lazy("period"), _period, ("期间", "年度", "年份", "所属期", "period"),
+               _show_period),
+        Column("source", gettext_lazy("source"), _source, ("来源", "数据来源", "source"), _show_source),
         Column("source_name", gettext_lazy("name of the source"), words(100), ("来源名称", "登记部门")),
         Column("observed_on", gettext_lazy("observed on"), _day, ("观察日期", "数据日期", "取得日期")),
     ]
@@ -73,7 +76,7 @@ def _value_columns(kind: FactType) -> list[Column]:
     code, title = f"fact.{kind.code}", kind.title
     if kind.kind == ValueKind.DECIMAL and kind.unit == "元" and kind.places == 2:
         return [
-            Column(f"{code}/{unit}", f"{title}（{word}）", partial(intake.money, unit=unit))
+            Column(f"{code}/{unit}", f"{title}（{word}）", partial(intake.money, unit=unit), show=_show_yuan)
             for unit, word in UNIT_TITLES.items()
         ]
     parsers: dict[str, Callable[[str], Any]] = {
@@ -82,7 +85,30 @@ def _value_columns(kind: FactType) -> list[Column]:
         ValueKind.TEXT: _fact_text, ValueKind.DATE: _day, ValueKind.BOOLEAN: intake.yes_no,
     }
     unit = (f"{title}（{kind.unit}）",) if kind.unit else ()
-    return [Column(code, title, parsers[kind.kind], (kind.code, *unit))]
+    shows: dict[ValueKind, Callable[[Any], str]] = {
+        ValueKind.DECIMAL: partial(_show_decimal, places=kind.places), ValueKind.BOOLEAN: _show_yes_no,
+    }
+    return [Column(code, title, parsers[kind.kind], (kind.code, *unit), shows.get(ValueKind(kind.kind), str))]
+
+
+def _show_yuan(fen: int) -> str:
+    return f"{terms.format_yuan(fen)} 元"
+
+
+def _show_decimal(value: int, places: int) -> str:
+    return f"{Decimal(value).scaleb(-places):f}"
+
+
+def _show_yes_no(value: bool | int) -> str:
+    return _("yes") if value else _("no")
+
+
+def _show_period(span: list[str]) -> str:
+    return " – ".join(span)
+
+
+def _show_source(source: str) -> str:
+    return str(FactSource(source).label)
 
 
 def _statements(row: Row) -> dict[str, tuple[int | None, str | None]]:

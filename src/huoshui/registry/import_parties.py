@@ -47,6 +47,10 @@ def _role_kinds(text: str) -> list[str]:
     return sorted({name for name in found if name})
 
 
+def _show_kinds(kinds: list[str]) -> str:
+    return "、".join(str(RoleKind(kind).label) for kind in kinds)
+
+
 ROLE_WORDS = {
     "经营主体": "entity", "企业": "entity", "机构": "institution", "算力运营方": "operator", "银行": "bank",
     "网络运营商": "carrier",
@@ -56,7 +60,7 @@ PARTY_COLUMNS = (
     Column("uscc", gettext_lazy("USCC"), _uscc, ("统一社会信用代码", "社会信用代码", "信用代码", "uscc")),
     Column("division", gettext_lazy("division"), words(60),
            ("行政区划", "行政区划代码", "所属区划", "所在地", "区县", "地区", "division")),
-    Column("kinds", gettext_lazy("roles"), _role_kinds, ("角色", "主体类型", "类型", "roles")),
+    Column("kinds", gettext_lazy("roles"), _role_kinds, ("角色", "主体类型", "类型", "roles"), _show_kinds),
     Column("group", gettext_lazy("cluster or park"), words(100), ("园区", "所属园区", "产业集群", "集群", "group")),
 )
 
@@ -104,10 +108,10 @@ class Known:
 
 def _compare_parties(rows: Sequence[Row]) -> None:
     known, divisions = Known.of(rows), _divisions()
-    groups = {name: group.pk for group in Group.objects.all() for name in (group.code, group.name)}
+    groups = {name: group.code for group in Group.objects.all() for name in (group.code, group.name)}
     today = clock.today()
     roles = _held(PartyRole.objects.filter(on_day(today)).values_list("party", "kind"))
-    members = _held(Membership.objects.filter(on_day(today)).values_list("party", "group"))
+    members = _held(Membership.objects.filter(on_day(today)).values_list("party", "group__code"))
     seen: dict[Any, int] = {}
     for row in rows:
         values = row.values
@@ -189,10 +193,11 @@ def _apply_parties(act: Act, record: LogRecord, rows: Sequence[Row]) -> None:
         ),
         batch_size=CHUNK,
     )
-    members = _held(Membership.objects.filter(on_day(today)).values_list("party", "group"))
+    members = _held(Membership.objects.filter(on_day(today)).values_list("party", "group__code"))
+    groups = dict(Group.objects.values_list("code", "pk"))
     Membership.objects.bulk_create(
         (
-            Membership(party=party, group_id=row.values["group"], since=today)
+            Membership(party=party, group_id=groups[row.values["group"]], since=today)
             for party, row in all_parties
             if "group" in row.values and row.values["group"] not in members[party.pk]
         ),

@@ -23,9 +23,7 @@ from huoshui.base.errors import Invalid, Problem, invalid
 from huoshui.base.models import LogRecord
 from huoshui.clearing.tables import Rule
 from huoshui.registry import sentences
-from huoshui.registry.models import (
-    RowChange,
-)
+from huoshui.registry.models import ImportRow, RowChange
 
 CHUNK = 2_000
 """Rows in one statement to the database."""
@@ -33,12 +31,16 @@ CHUNK = 2_000
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a kind: `code` is the field, or field/unit where people write in several units."""
+    """A column of a kind: `code` is the field, or field/unit where people write in several units.
+
+    `parse` makes a JSON value of a cell or raises Rule, `show` makes it readable again.
+    """
 
     code: str
     title: str | Promise
     parse: Callable[[str], Any]
     aliases: tuple[str, ...] = ()
+    show: Callable[[Any], str] = str
 
     @property
     def field(self) -> str:
@@ -152,6 +154,30 @@ def parse_row(number: int, cells: Mapping[str, str], columns: Mapping[str, Colum
             except Rule as rule:
                 row.fault(header, cell, sentences.of_rule(rule))
     return row
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field of a staged row: what stands now ('' for nothing) and what would."""
+
+    title: str
+    before: str
+    after: str
+    changes: bool
+
+
+def differences(columns: Sequence[Column], row: ImportRow) -> list[Difference]:
+    """A checked row, field by field, as people read it."""
+    by_field = {column.field: column for column in reversed(columns)}
+    return [
+        Difference(
+            str(by_field[name].title),
+            by_field[name].show(row.before[name]) if row.before.get(name) is not None else "",
+            by_field[name].show(value),
+            name in row.before or row.change == RowChange.NEW,
+        )
+        for name, value in row.values.items() if name in by_field
+    ]
 
 
 def compare(kind: ImportKind, rows: Sequence[Row]) -> None:

@@ -5,23 +5,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from huoshui import terms
 from huoshui.base import access, clock
 from huoshui.base.access import Actor
 from huoshui.base.errors import Missing
+from huoshui.base.models import Assignment
 from huoshui.registry import permissions, uscc
 from huoshui.registry.models import (
     Division,
     Fact,
     FactSource,
     FactType,
+    Group,
+    ImportBatch,
     Membership,
     Party,
     PartyRole,
     Publication,
+    PublicationState,
     Relation,
     RelationKind,
     RoleKind,
@@ -82,6 +86,41 @@ def related(party: Party, on: date | None = None) -> set[int]:
         frontier = {key for pair in pairs for key in pair} - known
         known |= frontier
     return known - {party.pk}
+
+
+@dataclass(frozen=True)
+class Tie:
+    """A relation as the page of one side tells it."""
+
+    relation: Relation
+    other: Party
+    holds: bool
+
+
+def ties(party: Party, on: date | None = None) -> list[Tie]:
+    """Who holds the party and whom it holds on a day (default: today)."""
+    rows = Relation.objects.filter(on_day(on or clock.today())).filter(Q(holder=party) | Q(held=party))
+    return [
+        Tie(row, row.held if row.holder_id == party.pk else row.holder, row.holder_id == party.pk)
+        for row in rows.select_related("holder", "held").order_by("since", "id")
+    ]
+
+
+def groups() -> QuerySet[Group]:
+    """Clusters and parks with `members`, the number of their members today."""
+    today = clock.today()
+    now = Q(memberships__since__lte=today) & (
+        Q(memberships__until__isnull=True) | Q(memberships__until__gte=today)
+    )
+    return Group.objects.select_related("division").annotate(members=Count("memberships", filter=now))
+
+
+def people_of(party: Party) -> QuerySet[Assignment]:
+    """Who acts for a party today."""
+    return (
+        Assignment.objects.filter(on_day(clock.today()), scope=f"party:{party.pk}")
+        .select_related("user", "role").order_by("role", "user__name")
+    )
 
 
 # --- facts --------------------------------------------------------------------------------------------------------
@@ -208,6 +247,43 @@ def publication_in_force(kind: str, identifier: str, on: date | None = None) -> 
         _("No publication “%(identifier)s” (%(kind)s) is in force on %(day)s.")
         % {"identifier": identifier, "kind": kind, "day": day}
     )
+
+
+DRAFTS = (PublicationState.DRAFT, PublicationState.REVIEWED, PublicationState.WITHDRAWN)
+
+
+def publications(actor: Actor) -> QuerySet[Publication]:
+    """Documents that were ever in force, which anyone may read; drafts for those who work on them."""
+    found = Publication.objects.select_related("superseded_by").defer("text").order_by("kind", "identifier", "-id")
+    works = (permissions.SUBMIT, permissions.REVIEW, permissions.ACTIVATE)
+    return found if any(actor.can(permission) for permission in works) else found.exclude(state__in=DRAFTS)
+
+
+def publication(actor: Actor, pk: int) -> Publication:
+    """One document. Raises Missing."""
+    found = publications(actor).defer(None).filter(pk=pk).first()
+    if found is None:
+        raise Missing(_("There is nothing here, or it is not yours to see."))
+    return found
+
+
+# --- imports ------------------------------------------------------------------------------------------------------
+
+
+def batches(actor: Actor) -> QuerySet[ImportBatch]:
+    """The imports of the actor's office, newest first."""
+    return access.visible(ImportBatch.objects.all(), actor, permissions.IMPORT).order_by("-id")
+
+
+def batch(actor: Actor, pk: int) -> ImportBatch:
+    """One import. Raises Missing."""
+    return access.get_visible(ImportBatch.objects.all(), actor, permissions.IMPORT, pk=pk)
+
+
+def earlier(batch: ImportBatch) -> ImportBatch | None:
+    """The last import of the very same file that was activated, if any."""
+    same = ImportBatch.objects.filter(kind=batch.kind, digest=batch.digest, activated_at__isnull=False)
+    return same.exclude(pk=batch.pk).order_by("-id").first()
 
 
 def calendar() -> terms.Calendar:
