@@ -14,7 +14,7 @@ the order of their ids; an action that touches several balances should call one 
 | `pay` | payable −, grants +; receivable − of the payee, + of the payer; paid + of the payee, − of the payer |
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -48,13 +48,20 @@ from huoshui.registry.queries import publications_in_force
 __all__ = [
     "ASSETS", "CNY", "SCH", "Hold", "Leg", "LineDraft", "Settlement", "accept", "accept_many", "adjust", "balance",
     "balances", "by_payee", "cancel", "check_zero", "commit", "commit_many", "contest", "contest_deadline",
-    "grant_subject", "hold", "hold_many", "issue_statement", "pay", "post", "post_many", "register_asset",
+    "grant_subject", "hold", "hold_many", "issue_statement", "on_accepted", "pay", "post", "post_many", "register_asset",
     "release_commitment", "release_commitment_many", "release_hold", "release_hold_many", "replay", "set_limit",
     "show", "statement_total",
 ]  # fmt: skip
 
 LINES_MAX = 5_000
 EVENT = StatementEvent.What
+Accepted = Callable[[Act, LogRecord, list[Statement]], None]
+_accepted: dict[str, Accepted] = {}
+
+
+def on_accepted(desk: str, hook: Accepted) -> None:
+    """Say what a desk does when statements of its are accepted, in the same transaction (from `AppConfig.ready`)."""
+    _accepted[desk] = hook
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -239,8 +246,9 @@ def statement_total(statement: Statement) -> int:
 
 
 def by_payee(statement: Statement) -> dict[int, int]:
-    """Net amount of each payee's lines, by party key."""
-    rows = statement.lines.order_by().values_list("payee").annotate(total=Sum("amount"))
+    """Net amount of each payee's lines, by party key. Lines that a payer would pay itself are nobody's claim."""
+    rows = statement.lines.exclude(payee=statement.payer_id).order_by().values_list("payee")
+    rows = rows.annotate(total=Sum("amount"))
     return {payee: total for payee, total in rows if total}
 
 
@@ -378,6 +386,9 @@ def accept_many(
             _move(working, item, Kind.COMMITTED, Kind.LIMIT, rest, "book.release_commitment")
         _event(act, record, statement, what, State.ACCEPTED if total else State.PAID, amount=total)
     working.write()
+    for desk, hook in _accepted.items():
+        if mine := [statement for statement in found if statement.desk == desk]:
+            hook(act, record, mine)
     return found
 
 
