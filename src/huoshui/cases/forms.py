@@ -60,7 +60,7 @@ class OpenForm(forms.Form):
             self.fields["party"] = forms.CharField(
                 label=_("applicant"), max_length=200, help_text=_("USCC or the whole name")
             )
-        self.fields["title"] = forms.CharField(label=_("title"), max_length=TITLE_MAX)
+        self.fields["title"] = forms.CharField(label=_("case title"), max_length=TITLE_MAX)
         self.fields["body"] = forms.CharField(
             label=_("what it is about"), max_length=TEXT_MAX, required=False, widget=forms.Textarea(attrs={"rows": 6})
         )

@@ -26,7 +26,7 @@ class Case(models.Model):
     kind = models.CharField(_("type"), max_length=50)
     party = models.ForeignKey(Party, models.PROTECT, related_name="cases", verbose_name=_("applicant"))
     subject = models.CharField(_("about"), max_length=80, blank=True)
-    title = models.CharField(_("title"), max_length=TITLE_MAX)
+    title = models.CharField(_("case title"), max_length=TITLE_MAX)
     salt = models.CharField(max_length=64, editable=False)
     opened_at = models.DateTimeField(_("opened"))
     status = models.CharField(_("status"), max_length=10, choices=list(STATUSES.items()), default="open")

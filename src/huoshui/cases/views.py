@@ -68,23 +68,36 @@ def case_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One case: clock, events, what may be done next."""
     actor = actor_of(request)
     case = queries.case(actor, pk)
-    clock = queries.clock_of(case)
+    clock, possible = queries.clock_of(case), queries.possible_events(actor, case)
     context = {
         "case": case,
         "clock": clock,
         "clock_word": words.CLOCKS[clock.state],
         "clock_level": words.LEVELS[clock.state],
-        "events": [_shown(event) for event in reversed(queries.events(actor, case))],
-        "commands": [
-            (kind, words.COMMANDS[kind]) for kind in queries.possible_events(actor, case) if kind in words.COMMANDS
-        ],
+        "events": _shown(queries.events(actor, case))[::-1],
+        "commands": [(kind, word) for kind, word in words.COMMANDS.items() if kind in possible],
     }
     return render(request, "cases/case.html", context)
 
 
-def _shown(event: CaseEvent) -> dict[str, Any]:
+def _shown(events: list[CaseEvent]) -> list[dict[str, Any]]:
+    """Events as the kit's timeline takes them."""
+    shown, escalated = [], 0
+    for event in events:
+        escalated = 0 if event.kind == Kind.REOPENED else escalated + (event.kind == Kind.ESCALATED)
+        level = {Kind.SUPERVISED: "watch", Kind.ESCALATED: "watch", Kind.REOPENED: "bad"}.get(Kind(event.kind), "")
+        if event.kind == Kind.CALLED_BACK:
+            level = "good" if event.satisfied else "bad"
+        title = f"{_title(event, escalated)} · {event.actor or _('the platform')}"
+        shown.append({"at": event.at, "title": title, "body": _body(event), "level": level})
+    return shown
+
+
+def _title(event: CaseEvent, escalated: int) -> str:
     title = str(words.EVENTS[event.kind])
-    if event.kind == Kind.ASSIGNED:
+    if event.kind == Kind.ESCALATED:
+        title = _("escalated automatically, step %(step)s") % {"step": escalated}
+    elif event.kind == Kind.ASSIGNED:
         title = _("assigned to %(person)s") % {"person": event.assignee}
     elif event.kind == Kind.COPIED:
         title = _("copied to %(party)s") % {"party": event.copied_to}
@@ -94,11 +107,7 @@ def _shown(event: CaseEvent) -> dict[str, Any]:
         title = _("called back: satisfied") if event.satisfied else _("called back: not satisfied")
     elif event.kind == Kind.COMMENTED and not event.shared:
         title = _("internal comment")
-    level = {Kind.SUPERVISED: "watch", Kind.ESCALATED: "watch", Kind.REOPENED: "bad"}.get(Kind(event.kind), "")
-    if event.kind == Kind.CALLED_BACK:
-        level = "good" if event.satisfied else "bad"
-    actor = event.actor or _("the platform")
-    return {"at": event.at, "title": f"{title} · {actor}", "body": _body(event), "level": level}
+    return title
 
 
 def _body(event: CaseEvent) -> SafeString:

@@ -33,21 +33,22 @@ EVENTS: dict[str, str | Promise] = {
     Kind.COMMENTED: pgettext_lazy("event", "commented"),
     Kind.ESCALATED: pgettext_lazy("event", "escalated automatically"),
 }
+# In the order in which a page offers them: the likely next step first.
 COMMANDS: dict[str, str | Promise] = {
-    Kind.ASSIGNED: pgettext_lazy("command", "Assign"),
+    Kind.RESUMED: pgettext_lazy("command", "Answer and resume"),
+    Kind.CALLED_BACK: pgettext_lazy("command", "Call back"),
     Kind.ACCEPTED: pgettext_lazy("command", "Accept"),
+    Kind.RESOLVED: pgettext_lazy("command", "Resolve"),
     Kind.REPLIED: pgettext_lazy("command", "Reply"),
     Kind.PAUSED: pgettext_lazy("command", "Ask the applicant"),
-    Kind.RESUMED: pgettext_lazy("command", "Answer and resume"),
+    Kind.ASSIGNED: pgettext_lazy("command", "Assign"),
     Kind.EXTENDED: pgettext_lazy("command", "Extend the deadline"),
     Kind.SUPERVISED: pgettext_lazy("command", "Supervise"),
     Kind.COPIED: pgettext_lazy("command", "Copy to"),
-    Kind.RESOLVED: pgettext_lazy("command", "Resolve"),
-    Kind.CALLED_BACK: pgettext_lazy("command", "Call back"),
-    Kind.REOPENED: pgettext_lazy("command", "Reopen"),
-    Kind.CLOSED: pgettext_lazy("command", "Close"),
-    Kind.WITHDRAWN: pgettext_lazy("command", "Withdraw"),
     Kind.COMMENTED: pgettext_lazy("command", "Comment"),
+    Kind.CLOSED: pgettext_lazy("command", "Close"),
+    Kind.REOPENED: pgettext_lazy("command", "Reopen"),
+    Kind.WITHDRAWN: pgettext_lazy("command", "Withdraw"),
 }
 CLOCKS: dict[str, str | Promise] = {
     ClockState.OK: _("in time"),

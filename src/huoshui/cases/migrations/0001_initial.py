@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(max_length=50, verbose_name='type')),
                 ('subject', models.CharField(blank=True, max_length=80, verbose_name='about')),
-                ('title', models.CharField(max_length=200, verbose_name='title')),
+                ('title', models.CharField(max_length=200, verbose_name='case title')),
                 ('salt', models.CharField(editable=False, max_length=64)),
                 ('opened_at', models.DateTimeField(verbose_name='opened')),
                 ('status', models.CharField(choices=[(huoshui.cases.machine.Status['OPEN'], 'waiting to be taken'), (huoshui.cases.machine.Status['ASSIGNED'], 'assigned'), (huoshui.cases.machine.Status['ACCEPTED'], 'being handled'), (huoshui.cases.machine.Status['PAUSED'], 'waiting for the applicant'), (huoshui.cases.machine.Status['RESOLVED'], 'resolved'), (huoshui.cases.machine.Status['CLOSED'], 'closed')], default='open', max_length=10, verbose_name='status')),
