@@ -1,7 +1,30 @@
-"""Wiring of `book`."""
+"""Wiring of `book`: permissions, navigation, entity page, API, demo data."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class BookConfig(AppConfig):
     name = "huoshui.book"
+
+    def ready(self) -> None:
+        from huoshui.base import apikit, demo, nav
+        from huoshui.book import api, panel, permissions
+        from huoshui.book import demo as book_demo
+        from huoshui.registry import deadlines, panels, timeline
+
+        permissions.grant()
+        group = _("Book")
+        nav.register(
+            nav.Entry(group, _("Accounts"), "book:accounts", permissions.READ, 50),
+            nav.Entry(group, _("Statements"), "book:statements", permissions.READ, 51),
+            nav.Entry(group, _("Bank reports"), "book:bank", permissions.READ, 52),
+            nav.Entry(group, _("Proofs"), "book:proofs", "", 53),
+        )
+        panels.register(
+            panels.Panel("book.accounts", _("Accounts"), "book/_panel.html", panel.context, permissions.READ, 30)
+        )
+        timeline.register("book", panel.timeline)
+        deadlines.register("book", panel.deadlines)
+        apikit.register("book", api.router)
+        demo.register(20, book_demo.load)

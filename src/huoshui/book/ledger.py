@@ -24,6 +24,8 @@ from huoshui.registry.models import Party
 CNY = "CNY"
 SCH = "SCH"
 ASSETS: dict[str, int] = {CNY: 2, SCH: 3}
+AMOUNT_MAX = 10**15
+"""Largest amount that people may name; balances may grow to int64."""
 LEGS_MAX = 2_000
 POSTINGS_MAX = 200_000
 LOOKUP = 400

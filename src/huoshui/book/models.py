@@ -12,6 +12,8 @@ Three circles, each of which sums to zero by itself:
 - *settled*: paid, above zero for who received and below zero for who paid.
 """
 
+from datetime import date
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +25,8 @@ from huoshui.registry.models import OfParty, Party
 
 GRANT = "grant/"
 INT64_MAX = 2**63 - 1
+Content = tuple[str, date, str, int, str, str]
+"""Of a bank report: kind, day, USCC, amount, statement number, payee's USCC."""
 
 
 class Kind(models.TextChoices):
@@ -146,7 +150,7 @@ class Statement(models.Model):
 
     `secured` statements are paid out of what is committed under `subject`; an unsecured one (a compensation that a
     payer owes without having reserved it) only says what is owed. Accepting a `final` statement releases what is left
-    committed under its subject. Lines and events are append-only; `state` and `invoice` repeat the last event.
+    committed under its subject. Lines and events are append-only; `state` repeats what the last event said.
     """
 
     number = models.CharField(_("number"), max_length=30, unique=True, null=True)
@@ -157,7 +161,6 @@ class Statement(models.Model):
     secured = models.BooleanField(_("secured"), default=True)
     final = models.BooleanField(_("final"), default=True)
     contract = models.CharField(_("contract"), max_length=100, blank=True)
-    invoice = models.CharField(_("invoice"), max_length=100, blank=True)
     issued_at = models.DateTimeField(_("issued at"))
     contest_until = models.DateField(_("contest until"))
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.ISSUED)
@@ -225,7 +228,7 @@ class StatementEvent(AppendOnly):
         ANSWERED = "answered", _("contest answered")
         ACCEPTED = "accepted", _("accepted")
         LAPSED = "lapsed", _("accepted: the contest period ended")
-        INVOICED = "invoiced", _("invoice received")
+        INVOICED = "invoiced", _("invoice given")
         PAYMENT = "payment", _("payment reported")
         CANCELLED = "cancelled", _("cancelled")
 
@@ -238,6 +241,19 @@ class StatementEvent(AppendOnly):
 
     class Meta:
         indexes = [models.Index(fields=["statement", "id"])]
+
+
+class Invoice(AppendOnly):
+    """The number of an invoice that a payee gave for its part of a statement."""
+
+    statement = models.ForeignKey(Statement, models.PROTECT, related_name="invoices")
+    payee = models.ForeignKey(Party, models.PROTECT, related_name="+", verbose_name=_("payee"))
+    number = models.CharField(_("invoice number"), max_length=40)
+    record = models.ForeignKey(LogRecord, models.PROTECT)
+
+    class Meta:
+        verbose_name = _("invoice")
+        constraints = [models.UniqueConstraint(fields=["statement", "payee", "number"], name="invoice_once")]
 
 
 class BankFile(AppendOnly):
@@ -275,7 +291,7 @@ class BankReport(AppendOnly):
     reference = models.CharField(_("bank reference"), max_length=80)
     uscc = models.CharField(_("USCC"), max_length=18)
     party = models.ForeignKey(Party, models.PROTECT, null=True, related_name="+", verbose_name=_("party"))
-    payee = models.ForeignKey(Party, models.PROTECT, null=True, related_name="+", verbose_name=_("payee"))
+    payee_uscc = models.CharField(_("payee's USCC"), max_length=18, blank=True)
     amount = models.BigIntegerField(_("amount"))
     on = models.DateField(_("date"))
     statement_number = models.CharField(_("statement number"), max_length=30, blank=True)
@@ -288,6 +304,11 @@ class BankReport(AppendOnly):
             models.UniqueConstraint(fields=["bank", "reference"], name="bank_reference_once"),
             models.CheckConstraint(condition=Q(amount__gte=0), name="bank_amount_not_negative"),
         ]
+
+    @property
+    def content(self) -> Content:
+        """What a repeated reference must repeat."""
+        return self.kind, self.on, self.uscc, self.amount, self.statement_number, self.payee_uscc
 
     def access_scopes(self) -> set[str]:
         return self.bank.access_scopes()

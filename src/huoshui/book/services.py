@@ -48,8 +48,8 @@ from huoshui.registry.queries import publications_in_force
 __all__ = [
     "ASSETS", "CNY", "SCH", "Hold", "Leg", "LineDraft", "Settlement", "accept", "accept_many", "adjust", "balance",
     "balances", "by_payee", "cancel", "check_zero", "commit", "commit_many", "contest", "contest_deadline",
-    "grant_subject", "hold", "hold_many", "issue_statement", "on_accepted", "pay", "post", "post_many", "register_asset",
-    "release_commitment", "release_commitment_many", "release_hold", "release_hold_many", "replay", "set_limit",
+    "grant_subject", "hold", "hold_many", "issue_statement", "on_accepted", "pay", "post", "post_many",
+    "register_asset", "release_commitment", "release_commitment_many", "release_hold", "release_hold_many", "replay", "set_limit",
     "show", "statement_total",
 ]  # fmt: skip
 
@@ -241,8 +241,8 @@ def contest_deadline(on: date, working_days: int) -> date:
 
 
 def statement_total(statement: Statement) -> int:
-    """What the payer owes in all, in fen, VAT included."""
-    return statement.lines.aggregate(total=Sum("amount"))["total"] or 0
+    """What the payer owes to others in all, in fen, VAT included."""
+    return sum(by_payee(statement).values())
 
 
 def by_payee(statement: Statement) -> dict[int, int]:
