@@ -81,11 +81,15 @@ def expiry_of(subject: str) -> date:
 # --- postings ---------------------------------------------------------------------------------------------------------
 
 
-def credit(act: Act, record: LogRecord, party: Party, milli: int, expires: date) -> None:
-    """The centre grants a balance."""
-    grant, limit = _grant(party), _limit(party, expires)
-    working = Working(act, record, [grant, limit])
-    _move(working, grant, limit, milli, "compute.account.credit")
+def credit_many(act: Act, record: LogRecord, credits: Sequence[tuple[Party, int, date]]) -> None:
+    """The centre grants balances: (party, milli standard card-hours, day on which they expire) for each."""
+    if not credits:
+        return
+    bank = centre()
+    ways = [(_grant(bank, party), _limit(party, day), milli) for party, milli, day in credits]
+    working = Working(act, record, [key for grant, limit, _milli in ways for key in (grant, limit)])
+    for grant, limit, milli in ways:
+        _move(working, grant, limit, milli, "compute.account.credit")
     working.write()
 
 
@@ -109,27 +113,17 @@ def hold(act: Act, record: LogRecord, request: Request) -> None:
     working.write()
 
 
-def release(act: Act, record: LogRecord, request: Request) -> None:
-    """held → limit of the whole hold."""
-    release_many(act, record, [request])
-
-
 def release_many(act: Act, record: LogRecord, requests: Sequence[Request]) -> None:
-    """`release` for several requests under one locking."""
+    """held → limit of the whole hold of each request that draws on the account."""
     _turn(act, record, requests, Kind.HELD, {})
 
 
-def commit(act: Act, record: LogRecord, allocation: Allocation, round_: Round) -> None:
-    """held → committed of what the payment stands for at the round's index price; the rest goes back to limit.
+def commit_many(act: Act, record: LogRecord, allocations: Sequence[Allocation], round_: Round) -> None:
+    """held → committed of what each payment stands for at the round's index price; the rest goes back to limit.
 
     When the index price fell since the request was submitted, the hold may be less than that: then all of it is kept
     and the centre bears the difference, so a published allocation never asks for more than was held.
     """
-    commit_many(act, record, [allocation], round_)
-
-
-def commit_many(act: Act, record: LogRecord, allocations: Sequence[Allocation], round_: Round) -> None:
-    """`commit` for several allocations under one locking."""
     index = round_.index_price_mfen or index_price()
     kept = {row.request_id: standard_of_fen(row.payment_fen, index) for row in allocations}
     _turn(act, record, [row.request for row in allocations], Kind.HELD, kept, Kind.COMMITTED)
@@ -148,13 +142,15 @@ def transfer(act: Act, record: LogRecord, giver: Party, taker: Party, milli: int
     today = clock.local(act.at).date()
     days = [day for day in balances(giver) if day >= today]
     keys = [_limit(party, day) for day in days for party in (giver, taker)]
-    working = Working(act, record, [*keys, _grant(giver), _grant(taker)])
+    bank = centre()
+    given, taken = _grant(bank, giver), _grant(bank, taker)
+    working = Working(act, record, [*keys, given, taken])
     moved: dict[date, int] = {}
     for day in days:
         part = min(milli - sum(moved.values()), working[_limit(giver, day)])
         if part:
             legs = [_leg(_limit(giver, day), -part), _leg(_limit(taker, day), part)]
-            working.post([*legs, _leg(_grant(giver), part), _leg(_grant(taker), -part)], "compute.account.transfer")
+            working.post([*legs, _leg(given, part), _leg(taken, -part)], "compute.account.transfer")
             moved[day] = part
     if (has := sum(moved.values())) < milli:
         raise _short(giver, has, milli)
@@ -177,7 +173,8 @@ def expired(on: date) -> dict[Key, int]:
 def expire(act: Act, record: LogRecord, keys: Iterable[Key]) -> int:
     """Expired balances go back to the centre. Returns the milli standard card-hours that expired."""
     owners = Party.objects.in_bulk({key.party for key in keys})
-    grants = {key: _grant(owners[key.party]) for key in keys}
+    bank = centre()
+    grants = {key: _grant(bank, owners[key.party]) for key in keys}
     working = Working(act, record, [*grants, *grants.values()])
     total = 0
     for key, grant in grants.items():
@@ -197,8 +194,8 @@ class _Part(NamedTuple):
     key: Key
 
 
-def _grant(party: Party) -> Key:
-    return Key(centre().pk, Kind.LIMIT, SCH, grant_subject(party))
+def _grant(bank: Party, party: Party) -> Key:
+    return Key(bank.pk, Kind.LIMIT, SCH, grant_subject(party))
 
 
 def _limit(party: Party, day: date) -> Key:
@@ -246,10 +243,13 @@ def _turn(
 ) -> None:  # fmt: skip
     """Of each request's reserved balance pass `kept` on (to `onward`, or to the centre); the rest goes to limit."""
     parts = _reserved_parts(requests, source)
+    if not parts:
+        return
+    bank = centre()
     ways: list[tuple[Request, _Part, Key, Key]] = []
     for request in requests:
         for part in parts.get(request.pk, []):
-            target = _reserved(request, onward, part.day) if onward else _grant(request.entity)
+            target = _reserved(request, onward, part.day) if onward else _grant(bank, request.entity)
             ways.append((request, part, target, _limit(request.entity, part.day)))
     if not ways:
         return

@@ -176,6 +176,5 @@ def keep_budgets(act: Act, record: LogRecord, round_: Round, rows: list[Allocati
     services.commit_many(
         act, record, [Hold(payer_of(row.request), subject_of(row.request), row.payment_fen) for row in rows]
     )
-    for row in rows:
-        if row.request.pay_with == Request.PayWith.ACCOUNT:
-            accounts.commit(act, record, row, round_)
+    from_account = [row for row in rows if row.request.pay_with == Request.PayWith.ACCOUNT]
+    accounts.commit_many(act, record, from_account, round_)

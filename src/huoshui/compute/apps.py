@@ -9,8 +9,10 @@ class ComputeConfig(AppConfig):
 
     def ready(self) -> None:
         from huoshui.base import demo, nav
+        from huoshui.book import services
         from huoshui.compute import demo as compute_demo
         from huoshui.compute import permissions
+        from huoshui.compute.actions import accounts
         from huoshui.registry import roles
 
         for role, held in permissions.BY_ROLE.items():
@@ -25,3 +27,4 @@ class ComputeConfig(AppConfig):
             nav.Entry(desk, _("Rounds"), "compute:rounds", permissions.RUN_ROUND, 25),
         )
         demo.register(60, compute_demo.load)
+        services.on_accepted("compute", accounts.on_accepted)

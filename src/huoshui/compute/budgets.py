@@ -32,6 +32,4 @@ def hold_budget(act: Act, record: LogRecord, request: Request) -> None:
 def release_budgets(act: Act, record: LogRecord, requests: Sequence[Request]) -> None:
     """Give the whole holds back."""
     services.release_hold_many(act, record, [Hold(payer_of(request), subject_of(request)) for request in requests])
-    for request in requests:
-        if request.pay_with == Request.PayWith.ACCOUNT:
-            accounts.release(act, record, request)
+    accounts.release_many(act, record, [row for row in requests if row.pay_with == Request.PayWith.ACCOUNT])

@@ -11,6 +11,7 @@ RECALL = register("compute.deposit.recall", _("recall cards or report their fail
 REQUEST = register("compute.request.submit", _("submit requests for cards"))
 ACCOUNT = register("compute.account.use", _("use the compute account"))
 DELIVER = register("compute.delivery.report", _("report delivered card-time"))
+SETTLE = register("compute.allocation.settle", _("settle delivered card-time and expire balances"))
 RUN_ROUND = register("compute.round.run", _("open and clear rounds"))
 PUBLISH_ROUND = register("compute.round.publish", _("publish rounds"))
 VERIFY = register("compute.round.verify", _("see and verify whole rounds"))
@@ -18,6 +19,6 @@ VERIFY = register("compute.round.verify", _("see and verify whole rounds"))
 BY_ROLE = {
     "agent": (READ, DEPOSIT, RECALL, REQUEST, ACCOUNT),
     "operator": (READ, MANAGE_SITES, DEPOSIT, RECALL, DELIVER, ACCOUNT),
-    "officer": (READ, MANAGE_SITES, RUN_ROUND, PUBLISH_ROUND, VERIFY),
+    "officer": (READ, MANAGE_SITES, SETTLE, RUN_ROUND, PUBLISH_ROUND, VERIFY),
     "auditor": (READ, VERIFY),
 }

@@ -22,6 +22,7 @@ from huoshui.base.models import LogRecord, TaskProgress
 from huoshui.clearing import capacity
 from huoshui.clearing.capacity import archive
 from huoshui.compute import allocate, problems, public
+from huoshui.compute.accounts import INDEX_PRICE_FIRST_MFEN
 from huoshui.compute.budgets import release_budgets
 from huoshui.compute.models import (
     HOURS_PER_ROUND_MAX,
@@ -34,8 +35,6 @@ from huoshui.compute.permissions import PUBLISH_ROUND, RUN_ROUND
 from huoshui.registry.queries import publication_in_force
 
 HOURS_PER_ROUND_MIN = 24
-INDEX_PRICE_FIRST_MFEN = 800_000
-"""Index price of the very first round, when no price was ever published: 8 yuan per card-hour."""
 
 
 @action("compute.round.open")
