@@ -5,8 +5,8 @@ What is drawn, and why so:
   quarters of the card-hours are in gangs of 4 and more, because gangs run longer (medians of about 1.5, 22 and 8 h
   for 1, 2 to 16, 32 and 64 cards; at most 48 h);
 - arrivals follow office hours; slack is U(0.2, 2) × run time + U(0, 24) h;
-- 20 pools: 10 sites in 6 regions, 2 card models each, sizes falling like 1/rank, in whole servers; 30 % of the idle cards are there in
-  the daytime, all of them at night, so supply is widest when demand is thinnest;
+- 20 pools: 10 sites in 6 regions, 2 card models each, sizes falling like 1/rank, in whole servers; 30 % of the idle
+  cards are there in the daytime, all of them at night, so supply is widest when demand is thinnest;
 - reserve = base by model + energy × time-of-use tariff, with noon valleys in the sunny regions;
 - budgets per reference card-hour log-normal, median 8 yuan, σ 0.6 (no public trace says what a firm would pay);
 - 3 in 10 requests may be cut into pieces of 1 to 4 hours.

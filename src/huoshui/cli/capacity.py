@@ -100,7 +100,9 @@ def verify(directory: Annotated[Path, typer.Argument(help="A directory that `huo
         result = archive.unpack(capacity.Result, (directory / "result.npz").read_bytes())
     except (OSError, archive.ArchiveError) as error:
         _fail(f"cannot read the round: {error}", 2)
-    found = [str(violation) for violation in capacity.verify(problem, result)]
+    found = [
+        f"{fault.code} in {fault.where} {fault.params or ''}".rstrip() for fault in capacity.verify(problem, result)
+    ]
     if not found:
         for name, data in report.files(problem, result).items():
             path = directory / name
@@ -211,6 +213,8 @@ def _progress() -> Iterator[Any]:
                 return not stopped
 
             yield report
+            for task in tasks.values():  # a phase that needs fewer steps than allowed is done all the same
+                bars.update(task, completed=bars.tasks[task].total)
     finally:
         signal.signal(signal.SIGINT, before)
     if stopped:
