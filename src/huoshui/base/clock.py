@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 LOCAL = ZoneInfo("Asia/Shanghai")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 _shift: ContextVar[timedelta] = ContextVar("clock_shift", default=timedelta())
 
 
@@ -38,12 +40,12 @@ def local(instant: datetime) -> datetime:
 
 def hour_of(instant: datetime) -> int:
     """The hour slot since the epoch that contains the instant."""
-    return int(instant.timestamp() // 3600)
+    return (instant - EPOCH) // HOUR
 
 
 def instant_of(hour: int) -> datetime:
     """The first instant of an hour slot (aware, UTC)."""
-    return datetime.fromtimestamp(hour * 3600, UTC)
+    return EPOCH + hour * HOUR
 
 
 @contextmanager
