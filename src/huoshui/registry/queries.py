@@ -172,6 +172,11 @@ def fact(party: Party, code: str, as_of: date | None = None) -> FactValue:
     return _weighed(kind, _stated(party, as_of).filter(type=kind))
 
 
+def is_date_fact(code: str) -> bool:
+    """Whether the values of a kind of fact are dates."""
+    return FactType.objects.filter(code=code, kind=ValueKind.DATE).exists()
+
+
 def facts(party: Party, as_of: date | None = None) -> list[FactValue]:
     """Everything that is said of a party as of a day, by code, with all sources side by side."""
     by_type: dict[FactType, list[Fact]] = defaultdict(list)
