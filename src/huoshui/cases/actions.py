@@ -7,6 +7,7 @@ lets the answer of a call-back follow by itself: satisfied closes the case, unsa
 import secrets
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -137,10 +138,11 @@ def add_event(
     case = _locked(case)
     past = _past(case)
     _require(act, case, past, kind)
-    fields = {"text": text.strip(), "days": days, "satisfied": satisfied, "assignee": assignee, "copied_to": copied_to}
+    fields: dict[str, Any] = {
+        "text": text.strip(), "days": days, "satisfied": satisfied, "assignee": assignee, "copied_to": copied_to,
+    }
     _check_fields(case, kind, fields)
-    named = machine.RULES[kind].needs
-    kept = {name: given for name, given in fields.items() if name in named or name == "text"}
+    kept = {name: given for name, given in fields.items() if name in machine.RULES[kind].needs or name == "text"}
     insider = capacities(act.actor, case) & {Who.HANDLER, Who.SUPERVISOR}
     shared = machine.RULES[kind].shared and (shared or kind is not Kind.COMMENTED or not insider)
     at = max(act.at, past[-1].at)
@@ -153,7 +155,7 @@ def add_event(
     return written
 
 
-def _check_fields(case: Case, kind: Kind, fields: dict[str, object]) -> None:
+def _check_fields(case: Case, kind: Kind, fields: dict[str, Any]) -> None:
     for name in machine.RULES[kind].needs:
         if fields[name] in (None, ""):
             raise invalid(name, fields[name], _("must be given for this event"))
@@ -194,7 +196,7 @@ def _past(case: Case) -> list[machine.Event]:
 
 def _append(
     act: Act, case: Case, kind: Kind, sequence: int, at: datetime, *, text: str = "", shared: bool = True,
-    uploads: tuple[Upload, ...] = (), title: str = "", **fields: object,
+    uploads: tuple[Upload, ...] = (), title: str = "", **fields: Any,
 ) -> CaseEvent:
     if len(text) > TEXT_MAX:
         raise invalid("text", text, _("at most %(max)s characters") % {"max": TEXT_MAX})

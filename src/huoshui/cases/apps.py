@@ -1,5 +1,7 @@
 """Wiring of `cases`: permissions, the built-in type, to-do sources, entity page, navigation, API, demo data."""
 
+from datetime import timedelta
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -8,8 +10,8 @@ class CasesConfig(AppConfig):
     name = "huoshui.cases"
 
     def ready(self) -> None:
-        from huoshui.base import apikit, demo, nav
-        from huoshui.cases import api, demo_data, panel, permissions, todo, types
+        from huoshui.base import apikit, demo, nav, schedule
+        from huoshui.cases import api, demo_data, panel, permissions, tasks, todo, types
         from huoshui.registry import deadlines, panels, timeline
 
         permissions.grant()
@@ -34,4 +36,5 @@ class CasesConfig(AppConfig):
             nav.Entry(group, _("Cases"), "cases:list", permissions.READ, 11),
         )
         apikit.register("cases", api.router)
+        schedule.register(tasks.watch, timedelta(minutes=30))
         demo.register(40, demo_data.load)

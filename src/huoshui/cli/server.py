@@ -155,13 +155,14 @@ def worker() -> None:
 def _reap_forever() -> None:
     from django.db import DatabaseError, close_old_connections
 
-    from huoshui.base import tasks
+    from huoshui.base import schedule, tasks
 
     pause = threading.Event()
     while not pause.wait(REAP_SECONDS):
         close_old_connections()
         try:
             tasks.reap()
+            schedule.tick()
         except DatabaseError as error:
             print(f"reaper: {error}", file=sys.stderr)
 
