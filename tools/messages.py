@@ -1,8 +1,8 @@
 """Check, complete and compile the translations.
 
-    python tools/messages.py             what is missing or contradictory; exit status 1 when anything is
-    python tools/messages.py --write     add an entry for each missing msgid (then translate the empty ones)
-    python tools/messages.py --compile   write the .mo files
+python tools/messages.py             what is missing or contradictory; exit status 1 when anything is
+python tools/messages.py --write     add an entry for each missing msgid (then translate the empty ones)
+python tools/messages.py --compile   write the .mo files
 """
 
 import sys

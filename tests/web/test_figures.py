@@ -31,21 +31,23 @@ def test_heat_map_draws_whole_rows_and_tables_every_value(values: list[list[figu
     rows = [f"site {at}" for at in range(len(values))]
     drawn = figures.heat_map("<idle> & free", rows, list("abcde"), values)
     cells = [rect for rect in read(drawn).findall(f"{SVG}rect") if rect.get("height") == "21"]
-    widths = {y: sum(float(cell.get("width")) for cell in cells if cell.get("y") == y) for y in {c.get("y") for c in cells}}
+    widths = {
+        y: sum(float(cell.get("width")) for cell in cells if cell.get("y") == y) for y in {c.get("y") for c in cells}
+    }
     assert len(widths) == len(values)
     assert max(widths.values()) - min(widths.values()) < 0.1
     assert drawn.rows == tuple((name, *row) for name, row in zip(rows, values, strict=True))
 
 
 @given(st.lists(st.tuples(SIGNED, SIGNED), min_size=1, max_size=60), st.booleans())
-def test_lines_leave_a_gap_where_a_value_is_missing(points: list[tuple[figures.Value, figures.Value]], step: bool) -> None:
+def test_lines_leave_a_gap_where_a_value_is_missing(
+    points: list[tuple[figures.Value, figures.Value]], step: bool
+) -> None:
     first, second = [point[0] for point in points], [point[1] for point in points]
     drawn = figures.lines("price", [str(at) for at in range(len(points))], {"a": first, "b": second}, step=step)
     paths = [path.get("d") for path in read(drawn).findall(f"{SVG}path") if path.get("stroke-linejoin")]
     for path, values in zip(paths, (first, second), strict=True):
-        runs = sum(
-            value is not None and (at == 0 or values[at - 1] is None) for at, value in enumerate(values)
-        )
+        runs = sum(value is not None and (at == 0 or values[at - 1] is None) for at, value in enumerate(values))
         assert path.count("M") == runs
 
 
@@ -83,13 +85,16 @@ def test_the_other_figures_draw_and_table() -> None:
     read(figures.sparkline("trend", [1, None, 3]))
 
 
-@pytest.mark.parametrize("call", [
-    lambda: figures.heat_map("t", ["a"], ["b"], [[1, 2]]),
-    lambda: figures.lines("t", ["a"], {"s": [1, 2]}),
-    lambda: figures.lines("t", ["a"], {str(at): [1] for at in range(figures.SERIES_MAX + 1)}),
-    lambda: figures.bars("t", ["a"], [-1]),
-    lambda: figures.heat_map("t", ["a"], ["c"] * (figures.COLUMNS_MAX + 1), [[1] * (figures.COLUMNS_MAX + 1)]),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: figures.heat_map("t", ["a"], ["b"], [[1, 2]]),
+        lambda: figures.lines("t", ["a"], {"s": [1, 2]}),
+        lambda: figures.lines("t", ["a"], {str(at): [1] for at in range(figures.SERIES_MAX + 1)}),
+        lambda: figures.bars("t", ["a"], [-1]),
+        lambda: figures.heat_map("t", ["a"], ["c"] * (figures.COLUMNS_MAX + 1), [[1] * (figures.COLUMNS_MAX + 1)]),
+    ],
+)
 def test_what_cannot_be_drawn_is_refused(call: object) -> None:
     with pytest.raises(ValueError, match=r"\d|negative"):
         call()  # type: ignore[operator]

@@ -18,13 +18,29 @@ def render(source: str, **context: object) -> str:
     return engines["django"].from_string(source).render(context)
 
 
-@pytest.mark.parametrize(("filtered", "text"), [
-    (kit.yuan(123456), "1,234.56"), (kit.yuan(-5), "−0.05"), (kit.yuan(0), "0.00"), (kit.yuan(None), "—"),
-    (kit.unit_price(254300), "2.5430"), (kit.unit_price(254301234), "2,543.0123"), (kit.unit_price(None), "—"),
-    (kit.hours(1234500), "1,234.5"), (kit.hours(2000), "2"), (kit.hours(0), "0"), (kit.hours(None), "—"),
-    (kit.bps(1550), "15.5%"), (kit.bps(-1), "−0.01%"), (kit.bps(None), "—"),
-    (kit.number(1234567), "1,234,567"), (kit.number(None), "—"), (kit.local(None), "—"), (kit.digest(None), "—"),
-])
+@pytest.mark.parametrize(
+    ("filtered", "text"),
+    [
+        (kit.yuan(123456), "1,234.56"),
+        (kit.yuan(-5), "−0.05"),
+        (kit.yuan(0), "0.00"),
+        (kit.yuan(None), "—"),
+        (kit.unit_price(254300), "2.5430"),
+        (kit.unit_price(254301234), "2,543.0123"),
+        (kit.unit_price(None), "—"),
+        (kit.hours(1234500), "1,234.5"),
+        (kit.hours(2000), "2"),
+        (kit.hours(0), "0"),
+        (kit.hours(None), "—"),
+        (kit.bps(1550), "15.5%"),
+        (kit.bps(-1), "−0.01%"),
+        (kit.bps(None), "—"),
+        (kit.number(1234567), "1,234,567"),
+        (kit.number(None), "—"),
+        (kit.local(None), "—"),
+        (kit.digest(None), "—"),
+    ],
+)
 def test_numbers_for_people(filtered: str, text: str) -> None:
     """Zero is a number; a missing value never is."""
     assert filtered == text
@@ -47,7 +63,9 @@ def test_what_people_typed_is_escaped_everywhere() -> None:
         '{% pairs bad bad %}{% breadcrumbs bad "" %}{% problems problems %}{% timeline events %}'
         "{% table bad %}<thead><tr><th>{{ bad }}</th></tr></thead><tbody><tr><td>{{ bad }}</td></tr></tbody>{% endtable %}"
         "{% endpanel %}",
-        bad=bad, problems=[Problem(bad, bad, bad, 2)], events=[{"at": None, "title": bad, "body": bad}],
+        bad=bad,
+        problems=[Problem(bad, bad, bad, 2)],
+        events=[{"at": None, "title": bad, "body": bad}],
     )
     assert "<script" not in html
     assert html.count("&lt;script") >= 14
@@ -80,8 +98,23 @@ def test_a_button_that_asks_first_posts_with_a_key() -> None:
 
 def test_the_kit_page_shows_every_part(client: Client, db: None) -> None:
     html = client.get("/kit/", headers={"accept-language": "zh-hans"}).content.decode()
-    for part in ("tile", "badge", "message", "table-scroll", "empty", "basis", "figure", "timeline", "pairs", "crumbs", "pages",
-                 "tabs", "confirm", "progress", "field invalid"):
+    for part in (
+        "tile",
+        "badge",
+        "message",
+        "table-scroll",
+        "empty",
+        "basis",
+        "figure",
+        "timeline",
+        "pairs",
+        "crumbs",
+        "pages",
+        "tabs",
+        "confirm",
+        "progress",
+        "field invalid",
+    ):
         assert f'class="{part}' in html, part
     assert "<script>" not in html
 
@@ -96,10 +129,23 @@ def _palette(source: str) -> dict[str, str]:
 LIGHT = _palette(CSS[: CSS.index("/* --- ground")])
 DARK = LIGHT | _palette(CSS[CSS.index("/* --- dark") : CSS.index("/* --- print")])
 PAIRS = [
-    ("ink", "ground"), ("ink", "paper"), ("ink", "sunken"), ("ink-soft", "ground"), ("ink-soft", "paper"), ("ink-soft", "sunken"),
-    ("ink-faint", "paper"), ("ink-faint", "ground"), ("brand", "paper"), ("brand", "ground"), ("brand-strong", "brand-soft"),
-    ("on-brand", "brand"), ("on-brand", "brand-strong"), ("bad", "paper"), ("on-brand", "bad"),
-    *((level, f"{level}-soft") for level in kit.LEVELS), *(("ink", f"{level}-soft") for level in kit.LEVELS),
+    ("ink", "ground"),
+    ("ink", "paper"),
+    ("ink", "sunken"),
+    ("ink-soft", "ground"),
+    ("ink-soft", "paper"),
+    ("ink-soft", "sunken"),
+    ("ink-faint", "paper"),
+    ("ink-faint", "ground"),
+    ("brand", "paper"),
+    ("brand", "ground"),
+    ("brand-strong", "brand-soft"),
+    ("on-brand", "brand"),
+    ("on-brand", "brand-strong"),
+    ("bad", "paper"),
+    ("on-brand", "bad"),
+    *((level, f"{level}-soft") for level in kit.LEVELS),
+    *(("ink", f"{level}-soft") for level in kit.LEVELS),
 ]
 
 

@@ -17,9 +17,9 @@ Number = int | float
 Value = Number | None
 Cell = str | Number | None
 
-ROWS_MAX, COLUMNS_MAX, SERIES_MAX = 200, 800, 6
+ROWS_MAX, COLUMNS_MAX, SERIES_MAX, NAME_COLUMNS_MAX = 200, 800, 6, 20
 NOTHING = "—"
-WIDTH = 720
+WIDTH, NARROW = 720, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 14, 30
 _INK, _SOFT, _GRID, _PAPER = "var(--ink,#16242d)", "var(--ink-soft,#4a5b66)", "var(--line,#d5dee2)", "var(--paper,#fff)"
 # Seven steps of one hue, evenly darker: readable in grey.
@@ -124,7 +124,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, colour: str = _GRID, more:
 
 def _ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round numbers that cover [low, high]."""
-    if high <= low:
+    if high - low < 1e-6:
         high = low + 1
     rough = (high - low) / wanted
     power = 10.0 ** floor(log10(rough))
@@ -328,20 +328,33 @@ def bars(title: str, names: Sequence[str], values: Sequence[Value], unit: str = 
     _same_length(names, {title: values})
     if any(value is not None and value < 0 for value in values):
         raise ValueError("bars are drawn from zero to the right: a value is negative")
-    left = min(220, 16 + 7.2 * max(map(_columns_wide, names)))
+    left = _name_room(names)
     most = max((value for value in values if value is not None), default=0) or 1
-    room = WIDTH - left - 110
+    room = NARROW - left - 90
     parts = []
     for at, (name, value) in enumerate(zip(names, values, strict=True)):
         y = at * 30 + 4
-        parts.append(_text(left - 8, y + 15, name, "end", _INK))
+        parts.append(_text(left - 8, y + 15, _short(name), "end", _INK))
         width = 0 if value is None else room * value / most
         parts.append(f'<rect x="{_n(left)}" y="{y}" width="{_n(width)}" height="21" rx="2" fill="{_SERIES[0]}"/>')
         parts.append(_text(left + width + 8, y + 15, _with_unit(value, unit), colour=_INK))
     table = tuple(zip(names, values, strict=True))
     said = "; ".join(f"{name} {_cell(value)}" for name, value in table[:12])
     heading = f"{title} ({unit})" if unit else title
-    return Figure(title, _svg(title, said, WIDTH, len(names) * 30 + 6, parts), ("", heading), table)
+    return Figure(title, _svg(title, said, NARROW, len(names) * 30 + 6, parts, wide=False), ("", heading), table)
+
+
+def _short(name: str) -> str:
+    """A name cut to what fits beside a bar; the table has it whole."""
+    if _columns_wide(name) <= NAME_COLUMNS_MAX:
+        return name
+    while _columns_wide(name) > NAME_COLUMNS_MAX - 1:
+        name = name[:-1]
+    return name + "…"
+
+
+def _name_room(names: Sequence[str]) -> float:
+    return 16 + 6.6 * min(NAME_COLUMNS_MAX, max(map(_columns_wide, names)))
 
 
 def before_after(
@@ -355,15 +368,15 @@ def before_after(
     """Two bars for each name: hatched before, full after. Percentages are drawn on 0–100, others up to the largest."""
     _check(("names", len(names), ROWS_MAX))
     _same_length(names, {labels[0]: before, labels[1]: after})
-    left = min(220, 16 + 7.2 * max(map(_columns_wide, names)))
+    left = _name_room(names)
     present = [value for value in (*before, *after) if value is not None]
     most = 100 if unit == "%" else max(present, default=0) or 1
-    room = WIDTH - left - 90
+    room = NARROW - left - 60
     fills = (f"url(#{_mark(title)}-before)", _SERIES[0])
     parts = [_stripes(f"{_mark(title)}-before", _SERIES[5], 0)]
     for at, name in enumerate(names):
         y = at * 46 + 4
-        parts.append(_text(left - 8, y + 22, name, "end", _INK))
+        parts.append(_text(left - 8, y + 22, _short(name), "end", _INK))
         for line, value in enumerate((before[at], after[at])):
             width = 0 if value is None else room * min(value, most) / most
             top = y + line * 18
@@ -377,7 +390,7 @@ def before_after(
     parts += _legend(labels, base, keys)
     table = tuple(zip(names, before, after, strict=True))
     said = "; ".join(f"{name}: {_cell(was)} → {_cell(now)}" for name, was, now in table)
-    return Figure(title, _svg(title, said, WIDTH, base + 14, parts), ("", *labels), table)
+    return Figure(title, _svg(title, said, NARROW, base + 14, parts, wide=False), ("", *labels), table)
 
 
 def _stripes(mark: str, colour: str, kind: int) -> str:
