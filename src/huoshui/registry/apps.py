@@ -19,8 +19,8 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         from huoshui.base import demo, nav
-        from huoshui.registry import history, import_facts, import_parties, permissions, timeline  # noqa: F401  (register themselves)
         from huoshui.registry import demo as registry_demo
+        from huoshui.registry import history, import_facts, import_parties, permissions, timeline  # noqa: F401  (register themselves)
 
         permissions.grant()
         group = _("Registry")
