@@ -57,14 +57,14 @@ MODELS = (
     Model("mlu370-x8", "MLU370-X8 48G", "寒武纪", 48, 96, True, 250, 120, 380),
 )
 SITES = (
-    ("hupan", "示例湖畔智算中心", "east", "330100", "tariff-zhejiang-2026", 12_500, ("a100-80g", "ascend-910b", "l20-48g")),
-    ("jiangnan", "示例江南数据港", "east", "320100", "tariff-jiangsu-2025", 13_000, ("a800-80g", "l20-48g")),
-    ("dongjiao", "示例东角算力工坊", "east", "310100", "tariff-shanghai-2022", 13_500, ("l20-48g", "rtx4090-24g", "mlu370-x8")),
-    ("lingnan", "示例岭南云谷", "south", "440100", "tariff-guangdong-2021", 13_200, ("a800-80g", "ascend-910b")),
-    ("taihang", "示例太行绿算园", "north", "140100", "tariff-shanxi-2026", 12_800, ("ascend-910b", "mlu370-x8", "a100-80g")),
-    ("qinling", "示例秦岭算力仓", "northwest", "610100", "tariff-shaanxi-2025", 12_200, ("ascend-910b", "a800-80g", "a100-80g")),
-    ("diancang", "示例点苍水电算场", "southwest", "530100", "tariff-yunnan-2026", 11_800, ("mlu370-x8", "a100-80g", "rtx4090-24g")),
-    ("huizhou", "示例徽州公共算台", "east", "340100", "tariff-anhui-2025", 12_900, ("rtx4090-24g", "ascend-910b", "a800-80g")),
+    ("hupan", "示例湖畔智算中心", "east", "330100", "zhejiang-2026", 12_500, "a100-80g ascend-910b l20-48g"),
+    ("jiangnan", "示例江南数据港", "east", "320100", "jiangsu-2025", 13_000, "a800-80g l20-48g"),
+    ("dongjiao", "示例东角算力工坊", "east", "310100", "shanghai-2022", 13_500, "l20-48g rtx4090-24g mlu370-x8"),
+    ("lingnan", "示例岭南云谷", "south", "440100", "guangdong-2021", 13_200, "a800-80g ascend-910b"),
+    ("taihang", "示例太行绿算园", "north", "140100", "shanxi-2026", 12_800, "ascend-910b mlu370-x8 a100-80g"),
+    ("qinling", "示例秦岭算力仓", "northwest", "610100", "shaanxi-2025", 12_200, "ascend-910b a800-80g a100-80g"),
+    ("diancang", "示例点苍水电算场", "southwest", "530100", "yunnan-2026", 11_800, "mlu370-x8 a100-80g rtx4090-24g"),
+    ("huizhou", "示例徽州公共算台", "east", "340100", "anhui-2025", 12_900, "rtx4090-24g ascend-910b a800-80g"),
 )  # fmt: skip
 TASKS = (
     "客服问答模型微调", "质检图像批量推理", "产品渲染图", "注塑仿真", "合同审阅模型微调", "语音转写批量处理",
@@ -122,10 +122,10 @@ def _catalogue() -> None:
     for index, (code, name, region, division, tariff, pue, held) in enumerate(SITES):
         site = catalogue.define_site(
             ACTOR, key=f"demo/site/{code}", operator=operators[index % len(operators)], code=code, name=name,
-            region=regions[region], division=division, tariff=tariff, pue_bps=pue,
+            region=regions[region], division=division, tariff=f"tariff-{tariff}", pue_bps=pue,
         )  # fmt: skip
         for model in MODELS:
-            if model.code in held:
+            if model.code in held.split():
                 catalogue.define_pool(
                     ACTOR, key=f"demo/pool/{code}/{model.code}", site=site, card_model=models[model.code],
                     cards=dice.choice((64, 96, 128, 192)), list_price_fen=model.list_fen,
