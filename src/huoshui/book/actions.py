@@ -313,7 +313,7 @@ def resolve_exception(
     act.require(RESOLVE, exception)
     reason = _note("reason", reason)
     if Resolution.objects.filter(exception=exception).exists():
-        raise Conflict(_("This exception is resolved already."))
+        raise Conflict(_("This exception is settled already."))
     record = act.record(exception, {"reason": reason, "statement": statement})
     if statement is not None:
         _match(act, record, exception, statement)

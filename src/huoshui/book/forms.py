@@ -17,15 +17,16 @@ from huoshui.registry.queries import parties_of
 LINES_SHOWN_MAX = 200
 
 
-class YuanField(forms.CharField):
+class YuanField(forms.Field):
     """An amount in yuan with at most two decimals, cleaned to fen."""
 
-    def to_python(self, value: Any) -> Any:
-        text = super().to_python(value)
-        if text in self.empty_values:
+    widget = forms.TextInput(attrs={"inputmode": "decimal"})
+
+    def to_python(self, value: Any) -> int | None:
+        if value in self.empty_values:
             return None
         try:
-            return terms.parse_yuan(text)
+            return terms.parse_yuan(value)
         except terms.TermError as error:
             raise forms.ValidationError(sentences.of_term(error).problems[0].rule) from None
 
@@ -46,7 +47,7 @@ class FindStatement(forms.Form):
 class GrantForm(forms.Form):
     """A credit limit."""
 
-    amount = YuanField(label=_("credit in all (yuan)"), max_length=30)
+    amount = YuanField(label=_("credit in all (yuan)"))
     evidence = forms.CharField(label=_("evidence"), max_length=200, help_text=_("the decision's number and date"))
 
 
@@ -65,7 +66,7 @@ class AnswerForm(ReasonForm):
             if line.amount > 0:
                 label = _("give back on line %(line)s, %(payee)s (yuan)")
                 self.fields[f"line {line.position}"] = YuanField(
-                    label=label % {"line": line.position, "payee": line.payee.name}, required=False, max_length=30
+                    label=label % {"line": line.position, "payee": line.payee.name}, required=False
                 )
 
     def credits(self) -> dict[int, int]:

@@ -135,11 +135,11 @@ class LimitGrant(AppendOnly, OfParty):
 class State(models.TextChoices):
     """How far a statement has come."""
 
-    ISSUED = "issued", _("issued")
-    CONTESTED = "contested", _("contested")
-    ACCEPTED = "accepted", _("accepted")
+    ISSUED = "issued", pgettext_lazy("statement", "issued")
+    CONTESTED = "contested", pgettext_lazy("statement", "contested")
+    ACCEPTED = "accepted", pgettext_lazy("statement", "accepted")
     PAID = "paid", pgettext_lazy("statement", "paid")
-    CANCELLED = "cancelled", _("cancelled")
+    CANCELLED = "cancelled", pgettext_lazy("statement", "cancelled")
 
 
 OPEN = (State.ISSUED, State.CONTESTED)
@@ -223,14 +223,14 @@ class StatementEvent(AppendOnly):
     """A step of a statement's life, with the sentence that its doer gave."""
 
     class What(models.TextChoices):
-        ISSUED = "issued", _("issued")
-        CONTESTED = "contested", _("contested")
+        ISSUED = "issued", pgettext_lazy("statement", "issued")
+        CONTESTED = "contested", pgettext_lazy("statement", "contested")
         ANSWERED = "answered", _("contest answered")
-        ACCEPTED = "accepted", _("accepted")
+        ACCEPTED = "accepted", pgettext_lazy("statement", "accepted")
         LAPSED = "lapsed", _("accepted: the contest period ended")
         INVOICED = "invoiced", _("invoice given")
         PAYMENT = "payment", _("payment reported")
-        CANCELLED = "cancelled", _("cancelled")
+        CANCELLED = "cancelled", pgettext_lazy("statement", "cancelled")
 
     statement = models.ForeignKey(Statement, models.PROTECT, related_name="events")
     what = models.CharField(max_length=12, choices=What.choices)
@@ -336,6 +336,18 @@ class BankException(AppendOnly):
 
     class Meta:
         verbose_name = _("exception")
+
+    @property
+    def who(self) -> str:
+        """Whose account it is about, as well as that is known."""
+        if self.report is None:
+            return str(self.detail.get("uscc", ""))
+        return self.report.party.name if self.report.party else self.report.uscc
+
+    @property
+    def reference(self) -> str:
+        """The bank's reference."""
+        return self.report.reference if self.report else str(self.detail.get("reference", ""))
 
     def access_scopes(self) -> set[str]:
         return self.file.access_scopes()

@@ -12,7 +12,7 @@ CONTEST = access.register("book.statement.contest", _("contest statements"))
 ACCEPT = access.register("book.statement.accept", _("accept statements"))
 ANSWER = access.register("book.statement.answer", _("answer contested statements"))
 INVOICE = access.register("book.statement.invoice", _("give invoice numbers"))
-RESOLVE = access.register("book.exception.resolve", _("resolve exceptions of bank reports"))
+RESOLVE = access.register("book.exception.resolve", _("settle exceptions of bank reports"))
 
 
 def grant() -> None:

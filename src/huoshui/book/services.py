@@ -49,8 +49,8 @@ __all__ = [
     "ASSETS", "CNY", "SCH", "Hold", "Leg", "LineDraft", "Settlement", "accept", "accept_many", "adjust", "balance",
     "balances", "by_payee", "cancel", "check_zero", "commit", "commit_many", "contest", "contest_deadline",
     "grant_subject", "hold", "hold_many", "issue_statement", "on_accepted", "pay", "post", "post_many",
-    "register_asset", "release_commitment", "release_commitment_many", "release_hold", "release_hold_many", "replay", "set_limit",
-    "show", "statement_total",
+    "register_asset", "release_commitment", "release_commitment_many", "release_hold", "release_hold_many", "replay",
+    "set_limit", "show", "statement_total",
 ]  # fmt: skip
 
 LINES_MAX = 5_000

@@ -279,7 +279,7 @@ def resolve(request: HttpRequest, pk: int) -> HttpResponse:
     form = ResolveForm(request.POST or None)
     if form.is_valid():
         done = post_action(
-            request, actions.resolve_exception, form, _("The exception is resolved."),
+            request, actions.resolve_exception, form, _("The exception is settled."),
             exception=found, **form.cleaned_data,
         )  # fmt: skip
         if done is not None:
