@@ -1,6 +1,7 @@
 """The pages and routes of cases: each role its own, forms that say what is wrong, lists with few queries."""
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,11 +9,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from tests.cases.conftest import Does
 
+from huoshui.base import clock
 from huoshui.base.access import Actor
 from huoshui.cases import actions
 from huoshui.cases.models import Attachment, Case
 from huoshui.cases.words import COMMANDS
-from huoshui.registry.models import Party
+from huoshui.registry.models import Party, Publication
 
 pytestmark = pytest.mark.django_db
 LIST_QUERIES_MAX = 12
@@ -168,3 +170,19 @@ class TestApi:
         assert [item["url"] for item in items] == [f"/cases/{case.pk}/"]
 
 
+
+
+def test_the_entity_page_shows_its_cases_deadlines_and_events(case: Case, agent: Actor, firm: Party) -> None:
+    page = signed_in(agent).get(f"/registry/parties/{firm.pk}/")
+    assert page.status_code == 200
+    assert page.content.decode().count(case.title) >= 3
+
+
+def test_a_draft_waits_for_a_second_person(officer: Actor, colleague: Actor) -> None:
+    draft = Publication.objects.create(
+        kind="calendar", identifier="t", title="示例工作日历", text="", digest="0" * 64,
+        effective_from=date(2026, 1, 1),
+        submitted_by=officer.principal, submitted_at=clock.now(),
+    )
+    assert draft.title not in signed_in(officer).get("/cases/to-do/").content.decode()
+    assert draft.title in signed_in(colleague).get("/cases/to-do/").content.decode()
