@@ -58,4 +58,5 @@ def of(problem: capacity.Problem, result: capacity.Result, chosen: dict[str, int
         "carriers_fen": int(transfer.sum()),
         "fee_fen": int((fee - concession).sum()),
         "concession_fen": int(concession.sum()),
+        "refused": {code.name.lower(): int((result.refusal == code).sum()) for code in capacity.Refusal if code},
     }

@@ -85,7 +85,7 @@ def on_accepted(act: Act, record: LogRecord, statements: list[Statement]) -> Non
         for depositor, days, milli in _credits(statement):
             credits[depositor, days] += milli
         if statement.secured and (allocation := _drawn_by(statement)):
-            total = services.statement_total(statement)
+            total = sum(statement.lines.values_list("amount", flat=True))  # also what the centre would pay itself
             index = allocation.round.index_price_mfen or accounts.INDEX_PRICE_FIRST_MFEN
             used[allocation.request] = accounts.standard_of_fen(total, index)
     today = clock.local(act.at).date()

@@ -1,0 +1,54 @@
+"""Forms of the desk: they turn what people type into what the actions take."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from huoshui.base import clock
+from huoshui.compute.actions.rounds import HOURS_PER_ROUND_MIN
+from huoshui.compute.models import HOURS_PER_ROUND_MAX
+from huoshui.registry.queries import publications_in_force
+
+
+def hour_at(day: date, hour: int = 0) -> int:
+    """Hour slot since the epoch of a local hour."""
+    from datetime import datetime, time
+
+    return clock.hour_of(datetime.combine(day, time(0), clock.LOCAL)) + hour
+
+
+class DateInput(forms.DateInput):
+    """The browser's own date picker."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
+
+
+class RoundForm(forms.Form):
+    """Open a round: which days, under which terms."""
+
+    title = forms.CharField(label=_("Title"), max_length=100)
+    first_day = forms.DateField(label=_("First day"), widget=DateInput())
+    days = forms.IntegerField(
+        label=_("Days"), min_value=HOURS_PER_ROUND_MIN // 24, max_value=HOURS_PER_ROUND_MAX // 24, initial=7
+    )
+    terms = forms.ChoiceField(label=_("Round terms"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["first_day"].initial = clock.today() + timedelta(days=1)
+        chosen = [(row.identifier, row.title) for row in publications_in_force("round_terms")]
+        self.fields["terms"].choices = chosen  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if {"first_day", "days"} <= cleaned.keys():
+            cleaned["start_hour"] = hour_at(cleaned.pop("first_day"))
+            cleaned["hours"] = cleaned.pop("days") * 24
+        return cleaned

@@ -1,0 +1,76 @@
+"""Filters of the desk: hours, states and figures of rounds in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.utils.translation import gettext as _
+
+from huoshui.base import clock
+from huoshui.compute.models import Allocation, Deposit, Request, Round
+
+register = template.Library()
+LEVELS = {
+    Round.State.DRAFT: "info", Round.State.CLEARED: "watch", Round.State.PUBLISHED: "good",
+    Round.State.SETTLED: "good", Round.State.CANCELLED: "none",
+}  # fmt: skip
+ROW_LEVELS = {
+    Request.State.OPEN: "info", Request.State.IN_ROUND: "info", Request.State.SERVED: "good",
+    Request.State.REFUSED: "bad", Request.State.WITHDRAWN: "none", Request.State.DISPLACED: "bad",
+    Request.State.COMPLETED: "good", Allocation.State.PLANNED: "info", Allocation.State.FINISHED: "good",
+    Allocation.State.CANCELLED: "none", Deposit.State.OPEN: "good",
+}  # fmt: skip
+
+
+@register.filter
+def hour_slot(hour: int | None) -> str:
+    """An hour since the epoch as local date and time; — when unknown."""
+    return "—" if hour is None else clock.local(clock.instant_of(hour)).strftime("%Y-%m-%d %H:%M")
+
+
+@register.filter
+def round_level(state: str) -> str:
+    """Level of a round's state."""
+    return LEVELS.get(Round.State(state), "none")
+
+
+@register.filter
+def state_level(state: str) -> str:
+    """Level of the state of a request, an allocation or a deposit."""
+    return ROW_LEVELS.get(state, "none")  # type: ignore[call-overload, no-any-return]
+
+
+@register.filter
+def served_note(round_: Round) -> str:
+    """How many were asked."""
+    return _("of %(count)s requests") % {"count": f"{round_.figures.get('requests', 0):,}"}
+
+
+@register.filter
+def offered_note(round_: Round) -> str:
+    """How many card-hours were offered."""
+    return _("of %(count)s offered") % {"count": f"{round_.figures.get('offered_card_hours', 0):,}"}
+
+
+@register.filter
+def value_ratio(told: dict[str, Any]) -> str | None:
+    """Value of the plan over first come, first served, in percent."""
+    if not told.get("first_come_mfen"):
+        return None
+    return f"{told['objective_mfen'] * 100 / told['first_come_mfen']:.1f}"
+
+
+@register.filter
+def mfen_yuan(mfen: int | None) -> str:
+    """1/1000 fen as yuan."""
+    return "—" if mfen is None else f"{mfen / 100_000:,.2f}"
+
+
+@register.filter
+def digest_title(name: str) -> str:
+    """What a digest of a round is of."""
+    return {
+        "terms": _("round terms"), "problem": _("problem"), "result": _("result"),
+        "commitments_root": _("commitments to the requests"), "statement": _("public statement"),
+    }.get(name, name)  # fmt: skip

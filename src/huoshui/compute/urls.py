@@ -1,0 +1,23 @@
+"""Addresses of the desk, under /compute/."""
+
+from django.urls import path
+
+from huoshui.compute.views import rounds
+
+app_name = "compute"
+urlpatterns = [
+    path("rounds/", rounds.round_list, name="rounds"),
+    path("rounds/new/", rounds.round_new, name="round_new"),
+    path("rounds/<int:number>/", rounds.round_page, name="round"),
+    path("rounds/<int:number>/clear/", rounds.round_clear, name="round_clear"),
+    path("rounds/<int:number>/stop/", rounds.round_stop, name="round_stop"),
+    path("rounds/<int:number>/cancel/", rounds.round_reopen, name="round_reopen"),
+    path("rounds/<int:number>/publish/", rounds.round_publish, name="round_publish"),
+    path("rounds/<int:number>/settle/", rounds.round_settle, name="round_settle"),
+    path("rounds/<int:number>/verify/", rounds.round_verify, name="round_verify"),
+    path("rounds/<int:number>/data/<slug:kind>/", rounds.round_data, name="round_data"),
+    path("public/", rounds.public_list, name="public"),
+    path("public/<int:number>/", rounds.public_round, name="public_round"),
+    path("public/<int:number>/document/", rounds.public_document, name="public_document"),
+    path("public/verifier/", rounds.public_verifier, name="public_verifier"),
+]
