@@ -58,7 +58,7 @@ def region_curves(grid: Grid) -> Figure:
 
 
 def utilisation(grid: Grid) -> Figure:
-    """Cards in use at each site, of those installed: without the round (what was not idle) and with what it sold (%)."""
+    """Cards in use at each site, of those installed (%): before, what was not offered; after, with what was sold."""
     sites: dict[str, list[int]] = {}
     for index, pool in enumerate(grid.pools):
         sites.setdefault(pool.site.name, []).append(index)

@@ -31,8 +31,8 @@ def refusal_sentence(refusal: dict[str, Any]) -> str:
         "model": _("None of the card models you accept was on offer."),
         "region": _("Your card models were on offer, but not in the regions you accept."),
         "no_capacity": _("Nobody offered so many cards together for so long within your window."),
-        "budget": _("The cheapest offer in your window costs %(cost)s yuan before competition; the budget is lower.") % yuan,
-        "price": _("At the slot prices the cheapest place in your window costs %(cost)s yuan, more than the budget.") % yuan,
+        "budget": _("Even without competition the cheapest offer costs %(cost)s yuan, more than the budget.") % yuan,
+        "price": _("At the slot prices the cheapest place costs %(cost)s yuan, more than the budget.") % yuan,
         "kept_for_small": _("The cheapest place is in the share kept for small requests."),
         "missed": _(
             "At the slot prices there is a place for %(cost)s yuan, within the budget, but the cards together did not "
