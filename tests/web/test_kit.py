@@ -59,9 +59,11 @@ def test_a_table_carries_its_headings_to_the_cells() -> None:
 def test_what_people_typed_is_escaped_everywhere() -> None:
     bad = "<script>alert(1)</script>"
     html = render(
-        '{% panel bad note=bad %}{% tile bad bad note=bad %}{% badge bad "good" %}{% say bad title=bad %}{% empty bad bad %}'
+        '{% panel bad note=bad %}{% tile bad bad note=bad %}{% badge bad "good" %}{% say bad title=bad %}'
+        "{% empty bad bad %}"
         '{% pairs bad bad %}{% breadcrumbs bad "" %}{% problems problems %}{% timeline events %}'
-        "{% table bad %}<thead><tr><th>{{ bad }}</th></tr></thead><tbody><tr><td>{{ bad }}</td></tr></tbody>{% endtable %}"
+        "{% table bad %}<thead><tr><th>{{ bad }}</th></tr></thead>"
+        "<tbody><tr><td>{{ bad }}</td></tr></tbody>{% endtable %}"
         "{% endpanel %}",
         bad=bad,
         problems=[Problem(bad, bad, bad, 2)],
