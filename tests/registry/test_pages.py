@@ -110,8 +110,8 @@ def test_a_party_is_entered_edited_and_given_roles(signed_in: Any, officer: Acto
     assert made.url == reverse("registry:party", args=[party.pk])
     post(client, "party_edit", party.pk, name="改名公司", uscc=party.uscc, division="")
     post(client, "party_add", party.pk, "role", kind="operator", since="2026-01-01", until="")
-    post(client, "party_add", party.pk, "relation", holder=firm.uscc, kind="ownership", share="51.5", since="2026-01-01",
-         source="章程")
+    post(client, "party_add", party.pk, "relation", holder=firm.uscc, kind="ownership", share="51.5",
+         since="2026-01-01", source="章程")
     post(client, "party_add", party.pk, "fact", code="revenue", value="12,345.67", period="2025", source="tax",
          source_name="", observed_on="2026-02-01")
     party.refresh_from_db()

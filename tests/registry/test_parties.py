@@ -79,7 +79,9 @@ def test_an_officer_of_a_division_writes_and_sees_there_only(people: Any, office
         queries.party(local, outside.pk)
 
 
-@given(st.sampled_from(["330106", "330100", "330000", "110000"]), st.sampled_from(["330106", "330100", "330000", "320000"]))
+@given(
+    st.sampled_from(["330106", "330100", "330000", "110000"]), st.sampled_from(["330106", "330100", "330000", "320000"])
+)
 def test_scopes_and_filters_agree(code: str, held: str) -> None:
     inside = f"division:{held}" in scopes.of_party(Party(pk=1, division_id=code))
     assert inside == code.startswith(scopes.division_prefix(held))
@@ -130,7 +132,8 @@ def test_related_parties_either_way_and_through_others(officer: Actor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "share"), [("ownership", None), ("ownership", 0), ("ownership", 10_001), ("control", 5_000), ("likes", None)]
+    ("kind", "share"),
+    [("ownership", None), ("ownership", 0), ("ownership", 10_001), ("control", 5_000), ("likes", None)],
 )
 def test_a_relation_makes_sense(officer: Actor, kind: str, share: int | None) -> None:
     a, b = party(officer, 1), party(officer, 2)

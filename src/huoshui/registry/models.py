@@ -130,7 +130,7 @@ class PartyRole(Dated, OfParty):
 
     class Meta(Dated.Meta):
         verbose_name = _("party role")
-        indexes = [models.Index(fields=["kind", "party"])]
+        indexes = [models.Index(fields=["kind", "since", "until", "party"])]
         constraints = [
             *Dated.Meta.constraints,
             models.UniqueConstraint(fields=["party", "kind", "since"], name="party_role_once"),
