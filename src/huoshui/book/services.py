@@ -247,8 +247,8 @@ def statement_total(statement: Statement) -> int:
 
 def by_payee(statement: Statement) -> dict[int, int]:
     """Net amount of each payee's lines, by party key. Lines that a payer would pay itself are nobody's claim."""
-    rows = statement.lines.exclude(payee=statement.payer_id).order_by().values_list("payee")
-    rows = rows.annotate(total=Sum("amount"))
+    lines = statement.lines.exclude(payee=statement.payer_id).order_by()
+    rows = lines.values_list("payee").annotate(total=Sum("amount"))
     return {payee: total for payee, total in rows if total}
 
 
