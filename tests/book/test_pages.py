@@ -105,6 +105,14 @@ def test_a_payee_sees_its_own_lines_of_a_statement_only(world, client):
     assert "100.00" not in listed
 
 
+def test_what_is_owed_is_not_told_before_a_statement_is_accepted(world, client):
+    client.force_login(world.agent)
+    (share, *_rest) = client.get(reverse("book:statement", args=[issued(world).pk])).context["shares"]
+    assert share.owed is None
+    (share, *_rest) = client.get(reverse("book:statement", args=[world.statement.pk])).context["shares"]
+    assert share.owed == 70_00
+
+
 def test_a_payee_cannot_accept_or_contest_for_the_payer(world, client):
     statement = issued(world)
     client.force_login(world.operator)

@@ -135,12 +135,12 @@ def totals(found: Iterable[Statement], actor: Actor) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class Share:
-    """What one payee gets by a statement, of it the VAT, and what is still owed (fen)."""
+    """What one payee gets by a statement, of it the VAT, and what is still owed (fen; None before it is accepted)."""
 
     payee: Party
     amount: int
     vat: int
-    owed: int
+    owed: int | None
 
 
 def vat_of(amount: int, vat_bps: int) -> int:
@@ -156,13 +156,14 @@ def shares(found: Iterable[Line]) -> list[Share]:
     label = canonical.label(listed[0].statement) if listed else ""
     due = Account.objects.filter(kind=Kind.RECEIVABLE, subject=label, balance__amount__gt=0)
     owed = dict(due.values_list("party", "balance__amount"))
+    told = bool(listed) and listed[0].statement.state in (State.ACCEPTED, State.PAID)
     by_payee: dict[int, list[Line]] = defaultdict(list)
     for line in listed:
         by_payee[line.payee_id].append(line)
     return [
         Share(
             own[0].payee, sum(line.amount for line in own), sum(vat_of(line.amount, line.vat_bps) for line in own),
-            owed.get(payee, 0),
+            owed.get(payee, 0) if told else None,
         )
         for payee, own in by_payee.items()
     ]  # fmt: skip

@@ -113,7 +113,7 @@ def _statement(request: HttpRequest, pk: int) -> dict[str, Any]:
         "shares": shares,
         "total": sum(share.amount for share in shares),
         "vat": sum(share.vat for share in shares),
-        "owed": sum(share.owed for share in shares),
+        "owed": None if any(share.owed is None for share in shares) else sum(share.owed or 0 for share in shares),
         "whole": actor.can(READ, found.payer),
         "invoices": found.invoices.filter(payee__in=[share.payee for share in shares]).select_related("payee"),
     }
