@@ -70,7 +70,7 @@ TASKS = (
     "客服问答模型微调", "质检图像批量推理", "产品渲染图", "注塑仿真", "合同审阅模型微调", "语音转写批量处理",
     "风道流体仿真", "包装设计渲染", "缺陷检测模型训练", "行业知识库向量化", "电商文案批量生成", "轴承寿命预测训练",
 )  # fmt: skip
-CARDS = (1,) * 10 + (2,) * 8 + (4,) * 7 + (8,) * 6 + (16,) * 3 + (32,) * 2
+CARDS = (1,) * 8 + (2,) * 8 + (4,) * 8 + (8,) * 7 + (16,) * 3
 
 
 def load() -> Iterator[Step]:
@@ -128,7 +128,7 @@ def _catalogue() -> None:
             if model.code in held.split():
                 catalogue.define_pool(
                     ACTOR, key=f"demo/pool/{code}/{model.code}", site=site, card_model=models[model.code],
-                    cards=dice.choice((64, 96, 128, 192)), list_price_fen=model.list_fen,
+                    cards=dice.choice((16, 24, 32, 48)), list_price_fen=model.list_fen,
                 )  # fmt: skip
 
 
@@ -221,7 +221,7 @@ def _requests(number: int, start: date, count: int) -> None:
     for index in range(count if firms else 0):
         cards = dice.choice(CARDS)
         accepted = dice.sample(models, dice.choice((1, 2, 3)))
-        work = dice.choice((2, 3, 4, 6, 8, 12, 16, 24)) * 200
+        work = dice.choice((2, 3, 4, 6, 8, 12, 16, 24, 36)) * 320
         hours = {model: max(1, -(-work // speed[model.code])) for model in accepted}
         longest = max(hours.values())
         first = dice.randint(0, max(HOURS - 3 * longest - 24, 1))
@@ -248,7 +248,7 @@ def summary(round_: Round) -> Iterator[str]:
         "hours": f"{told['sold_card_hours']:,}",
     }  # fmt: skip
     yield _("  value %(ratio)s %% of first come, first served; proven gap at most %(gap)s %%") % {
-        "ratio": percent(told["objective_mfen"], told["first_come_mfen"]), "gap": f"{figures['gap_bps'] / 100:.2f}",
+        "ratio": percent(told["objective_mfen"], told["first_come_mfen"]), "gap": f"{told['gap_bps'] / 100:.2f}",
     }  # fmt: skip
     yield _("  buyers pay %(paid)s yuan: depositors %(sellers)s, carriers %(carriers)s, fee %(fee)s") % {
         "paid": yuan(told["paid_fen"]), "sellers": yuan(told["sellers_fen"]),
