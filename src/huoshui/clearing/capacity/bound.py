@@ -20,17 +20,21 @@ from typing import NamedTuple
 import numba as nb
 import numpy as np
 
-from huoshui.clearing.capacity.grid import Grid
+from huoshui.clearing.capacity.grid import Grid, take
 from huoshui.clearing.capacity.oracle import Answer, respond_all
 from huoshui.clearing.capacity.problem import PRICE_MAX, Int64
 
 STEP_START, STEP_MAX, STEP_MIN = 0.1, 2.0, 1e-5
-STALL = 8
+STALL = 4
 """Steps without a better bound before the step shrinks."""
+BLEND_EARLY, BLEND_LATE = 0.2, 0.1
+"""Weight of the newest direction in the average."""
+SAMPLE_MAX, SAMPLE_STEP = 6_000, 4
+"""Requests above which prices start on a sample, and how much coarser each level is."""
 
 
 class Bound(NamedTuple):
-    """value: the bound; prices int64[P,T] that prove it; answer to those prices; steps done."""
+    """value: the bound; prices int64[1+K,P,T] that prove it; answer to those prices; steps done."""
 
     value: int
     prices: Int64
@@ -38,11 +42,11 @@ class Bound(NamedTuple):
     steps: int
 
 
-def dual_value(grid: Grid, prices: Int64, answer: Answer) -> int:
-    """D(prices), exact."""
+def dual_value(grid: Grid, prices: Int64, answer: Answer, weight: int = 1) -> int:
+    """D(prices), exact, each request counted `weight` times."""
     surplus = int((grid.budget - answer.cost).sum())
     cards = int(_supply_value(grid.rung_from, grid.rung_cards, grid.rung_price, prices[0].ravel()))
-    return surplus + cards + int((prices[1:] * whole_gangs(grid)).sum())
+    return weight * surplus + cards + int((prices[1:] * whole_gangs(grid)).sum())
 
 
 def whole_gangs(grid: Grid) -> Int64:
@@ -59,16 +63,37 @@ def start_prices(grid: Grid) -> Int64:
     return prices.reshape(-1, *grid.capacity.shape)
 
 
-def improve(
-    grid: Grid, steps: int, threads: ThreadPoolExecutor, on_step: Callable[[int, int], bool], best: Bound | None = None
+def find_bound(
+    grid: Grid, steps: int, coarse_steps: int, threads: ThreadPoolExecutor, on_step: Callable[[int, int], bool]
 ) -> Bound:
-    """Lower the bound for `steps` steps, from `best` or from the reserve prices; `on_step(done, bound)` may stop it."""
-    if best is None:
-        prices = start_prices(grid)
-        answer = respond_all(grid, prices, threads)
-        best = Bound(dual_value(grid, prices, answer), prices, answer, 0)
-    direction = _imbalance(grid, best)
-    target, step, stall, blend, done = 0.9 * best.value, STEP_START, 0, 1.0, 0
+    """The best bound after `steps` full steps, with prices first found on samples of the requests when there are many.
+
+    A sample of every 4**k-th request by size, each counted 4**k times, has nearly the same prices at a fraction of the
+    work; it only gives a start, the bound itself always counts every request. `on_step(done, bound)` may stop the work.
+    """
+    n, prices, done = len(grid.cards), start_prices(grid), 0
+    trivial = int(grid.budget.sum())
+    by_size = np.lexsort((np.arange(n), grid.cards))
+    level = 1
+    while n // level > SAMPLE_MAX:
+        level *= SAMPLE_STEP
+    while level > 1:
+        sample = take(grid, np.sort(by_size[level // 2 :: level]))
+        before = done
+        coarse = _descend(sample, prices, coarse_steps, level, threads, lambda k, _: on_step(before + k, trivial))  # noqa: B023
+        prices, done, level = coarse.prices, done + coarse.steps, level // SAMPLE_STEP
+    bound = _descend(grid, prices, steps, 1, threads, lambda k, value: on_step(done + k, value))
+    return bound._replace(steps=done + bound.steps)
+
+
+def _descend(
+    grid: Grid, prices: Int64, steps: int, weight: int, threads: ThreadPoolExecutor, on_step: Callable[[int, int], bool]
+) -> Bound:
+    """`steps` steps of the volume method from `prices`, each request counted `weight` times."""
+    answer = respond_all(grid, prices, threads)
+    best = Bound(dual_value(grid, prices, answer, weight), prices, answer, 0)
+    direction = _imbalance(grid, best, weight)
+    target, step, stall, done = 0.9 * best.value, STEP_START, 0, 0
     while done < steps:
         length = _dot(direction, direction)
         if length == 0.0 or not on_step(done, best.value):
@@ -76,8 +101,8 @@ def improve(
         done += 1
         prices = _moved(grid, best.prices, direction, step * (best.value - target) / length)
         answer = respond_all(grid, prices, threads)
-        trial = Bound(dual_value(grid, prices, answer), prices, answer, done)
-        fresh = _imbalance(grid, trial)
+        trial = Bound(dual_value(grid, prices, answer, weight), prices, answer, done)
+        fresh = _imbalance(grid, trial, weight)
         if trial.value < best.value:
             if _dot(direction, fresh) > 0.0:
                 step = min(STEP_MAX, step * 1.1)
@@ -88,14 +113,14 @@ def improve(
                 step = max(STEP_MIN, step * 0.66)
         if best.value < target + 0.02 * abs(target):
             target = best.value - 0.05 * abs(best.value)
-        blend = 0.1 if done < steps // 2 else 0.05
+        blend = BLEND_EARLY if done < steps // 2 else BLEND_LATE
         direction = blend * fresh + (1.0 - blend) * direction
     return best._replace(steps=done)
 
 
-def _imbalance(grid: Grid, at: Bound) -> np.ndarray:
+def _imbalance(grid: Grid, at: Bound, weight: int) -> np.ndarray:
     """Demand minus supply, float64[(1+K)*P*T]; gangs have a price only where they cannot use every card."""
-    load, cards = at.answer.load, at.prices[0].ravel()
+    load, cards = weight * at.answer.load, at.prices[0].ravel()
     low, high = _supply(grid.rung_from, grid.rung_cards, grid.rung_price, cards)
     excess = np.zeros(load.shape)
     excess[0] = load[0] - np.clip(load[0].ravel(), low, high).reshape(load[0].shape)

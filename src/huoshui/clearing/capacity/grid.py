@@ -87,6 +87,25 @@ def build(problem: Problem) -> tuple[Grid, Screening]:
     return grid, Screening(refusal, cheapest, pool)
 
 
+def take(grid: Grid, rows: Int64) -> Grid:
+    """The same grid with only the requests `rows`, in that order."""
+    count = np.diff(grid.option_from)[rows]
+    start = np.concatenate(([0], np.cumsum(count))).astype(np.int64)
+    options = np.repeat(grid.option_from[rows] - start[:-1], count) + np.arange(start[-1])
+    return grid._replace(
+        option_from=start,
+        option_pool=grid.option_pool[options],
+        option_start=grid.option_start[options],
+        option_end=grid.option_end[options],
+        option_hours=grid.option_hours[options],
+        option_transfer=grid.option_transfer[options],
+        cards=grid.cards[rows],
+        budget=grid.budget[rows],
+        min_piece=grid.min_piece[rows],
+        small=grid.small[rows],
+    )
+
+
 def local_day(horizon_start: int, hours: int) -> Int32:
     """Day of each hour in Asia/Shanghai (UTC+8, no daylight saving), counted from the first, int32[T]."""
     local = (horizon_start + 8 + np.arange(hours, dtype=np.int64)) // 24

@@ -18,7 +18,7 @@ class Options:
     """Work is counted, never timed: the same options give the same result on every machine.
 
     seed                random choices of the search
-    bound_steps         price vectors tried for the bound
+    bound_steps, coarse_steps   price vectors tried for the bound, and before on each sample of a large round
     place_passes, place_moves   passes over the plan, and ruin-and-recreate moves in each
     price_steps         slot-price vectors tried
     reserved_share_bps  share of each pool's local day that is kept for small requests first
@@ -29,6 +29,7 @@ class Options:
 
     seed: int = 0
     bound_steps: int = 400
+    coarse_steps: int = 150
     place_passes: int = 40
     place_moves: int = 20_000
     price_steps: int = 60

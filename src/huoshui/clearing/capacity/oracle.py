@@ -42,8 +42,8 @@ def new_scratch(hours):  # type: ignore[no-untyped-def]
         np.zeros(hours, np.int64),
         np.zeros(hours, np.int32),
         np.zeros(hours, np.int64),
-        np.zeros((width, width), np.int64),
-        np.zeros((width, width), np.int64),
+        np.empty((width, width), np.int64),
+        np.empty((width, width), np.int64),
     )
 
 

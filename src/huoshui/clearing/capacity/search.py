@@ -29,7 +29,7 @@ HOPE = 4
 
 
 class Prospects(NamedTuple):
-    """order int64[k]: requests with an option, most surplus per card-hour first; rank int64[n] >= 0; hopeful bool[n]."""
+    """order int64[k]: requests with an option, most surplus first; rank int64[n] >= 0; hopeful bool[n]."""
 
     order: Int64
     rank: Int64
@@ -40,12 +40,9 @@ def prospects(grid: Grid, bound: Bound, threads: ThreadPoolExecutor) -> Prospect
     """How good each request looks at the prices of the bound."""
     able = np.diff(grid.option_from) > 0
     answer = respond_all(grid._replace(budget=np.where(able, 4 * grid.budget + 1, 0)), bound.prices, threads)
-    chosen = np.maximum(answer.option, 0)
-    hours = np.where(answer.option >= 0, grid.option_hours[chosen] if len(grid.option_hours) else 1, 1)
     surplus = grid.budget - answer.cost
-    rank = surplus // (grid.cards * hours)
-    order = np.lexsort((np.arange(len(rank)), -rank))
-    return Prospects(order[able[order]], rank - rank.min(initial=0), surplus + grid.budget // HOPE > 0)
+    order = np.lexsort((np.arange(len(surplus)), -surplus))
+    return Prospects(order[able[order]], surplus - surplus.min(initial=0), surplus + grid.budget // HOPE > 0)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from huoshui.clearing.capacity.bound import Bound, improve
+from huoshui.clearing.capacity.bound import Bound, find_bound
 from huoshui.clearing.capacity.codes import Phase, Refusal
 from huoshui.clearing.capacity.grid import Grid, Screening, build
 from huoshui.clearing.capacity.options import Options, Progress
@@ -28,7 +28,7 @@ def clear(problem: Problem, *, options: Options | None = None, progress: Progres
     options = options or Options.for_size(problem.requests)
     grid, screening = build(problem)
     with ThreadPoolExecutor(options.workers) as threads:
-        bound = improve(grid, options.bound_steps, threads, _bound_watch(options, progress))
+        bound = find_bound(grid, options.bound_steps, options.coarse_steps, threads, _bound_watch(options, progress))
         plans = _plans(problem, grid, bound, options, threads, progress)
         planned = plan_value(grid, plans.best)
         dropped = drop_unsupported(grid, plans.best, options.price_step)
