@@ -28,7 +28,7 @@ SEED = 20_260
 ACTOR = access.system("demo")
 TERMS = "round-terms-demo-2026"
 HOURS = 168
-REQUESTS_PER_ROUND = 240
+REQUESTS_PER_ROUND = 300
 
 REGIONS = (("east", "东部"), ("south", "南部"), ("north", "北部"), ("northwest", "西北"), ("southwest", "西南"))
 
@@ -221,8 +221,8 @@ def _requests(number: int, start: date, count: int) -> None:
     for index in range(count if firms else 0):
         cards = dice.choice(CARDS)
         accepted = dice.sample(models, dice.choice((1, 2, 3)))
-        work = dice.choice((2, 3, 4, 6, 8, 12, 16, 24, 36)) * 320
-        hours = {model: max(1, -(-work // speed[model.code])) for model in accepted}
+        work = dice.choice((2, 3, 4, 6, 8, 12, 16, 24, 36)) * 640
+        hours = {model: min(-(-work // speed[model.code]), 72) for model in accepted}
         longest = max(hours.values())
         first = dice.randint(0, max(HOURS - 3 * longest - 24, 1))
         window = min(longest * dice.choice((2, 3, 4)) + dice.randint(2, 24), HOURS - first)

@@ -41,11 +41,12 @@ def of(problem: capacity.Problem, result: capacity.Result, chosen: dict[str, int
     card_part = result.payment // MILLI - transfer
     concession = card_part * chosen["concession_bps"] // BPS
     fee = card_part * chosen["fee_bps"] // BPS
-    wanted = np.where(problem.run_hours > 0, problem.run_hours, np.iinfo(np.int32).max).min(axis=1, initial=0)
+    never = np.iinfo(np.int32).max
+    shortest = np.where(problem.run_hours > 0, problem.run_hours, never).min(axis=1, initial=never)
     return {
         "served": int(served.sum()),
         "offered_card_hours": int(problem.capacity.sum()),
-        "asked_card_hours": int((cards * np.where(wanted < 2**31 - 1, wanted, 0)).sum()),
+        "asked_card_hours": int((cards * np.where(shortest < never, shortest, 0)).sum()),
         "sold_card_hours": int(result.deposit_sold.sum()),
         "served_card_hours": int((cards * hours).sum()),
         "small_served": int((served & problem.small).sum()),
