@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from huoshui.base import actions, log
+from huoshui.base import access, actions, log
 from huoshui.base.access import ANONYMOUS, Actor
 from huoshui.base.act import KEY_LENGTH_MAX, Act, action
 from huoshui.base.errors import Conflict, Forbidden, Invalid, Missing, invalid
@@ -62,7 +62,7 @@ def test_the_same_key_and_content_acts_once_and_answers_the_same(system_actor: A
 
 def test_the_same_key_with_other_content_is_a_conflict(system_actor: Actor) -> None:
     role(system_actor, key="a")
-    with pytest.raises(Conflict, match="other content"):
+    with pytest.raises(Conflict):
         role(system_actor, title="other", key="a")
     assert Role.objects.get(code="r").title == "R"
 
@@ -95,13 +95,13 @@ def test_the_answer_of_a_row_that_is_gone_is_missing(system_actor: Actor) -> Non
 
 def test_a_key_has_a_length_limit(system_actor: Actor) -> None:
     role(system_actor, key="k" * KEY_LENGTH_MAX)
-    with pytest.raises(Conflict, match="longer"):
+    with pytest.raises(Conflict, match=str(KEY_LENGTH_MAX)):
         role(system_actor, "r2", key="k" * (KEY_LENGTH_MAX + 1))
 
 
 def test_without_permission_nothing_is_written(people: Any) -> None:
     for stranger in (people.nobody(), people.holding("base.log.read"), ANONYMOUS):
-        with pytest.raises(Forbidden, match="manage people"):
+        with pytest.raises(Forbidden, match=str(access.permissions[actions.MANAGE_PEOPLE])):
             role(stranger, key="a")
     assert not Role.objects.filter(code="r").exists()
     assert (LogRecord.objects.count(), IdempotencyKey.objects.count()) == (0, 0)
