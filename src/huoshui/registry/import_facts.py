@@ -151,12 +151,13 @@ def _source_of(row: Row) -> str:
 
 def _compare_facts(rows: Sequence[Row]) -> None:
     known = Known.of(rows)
-    means = {row.number: party for row in rows if (party := known.party(row)) is not None}
+    readable = [row for row in rows if row.change != RowChange.BAD]
+    means = {row.number: party for row in readable if (party := known.party(row)) is not None}
     said = _Said.of(party.pk for party in means.values())
     periodic = set(FactType.objects.filter(periodic=True).values_list("code", flat=True))
     today = clock.today().isoformat()
     seen: dict[tuple[Any, ...], int] = {}
-    for row in rows:
+    for row in readable:
         if row.change == RowChange.BAD:
             continue
         party = means.get(row.number)

@@ -59,7 +59,7 @@ PARTY_COLUMNS = (
     Column("name", gettext_lazy("name"), _name, ("名称", "企业名称", "单位名称", "公司名称", "主体名称", "name")),
     Column("uscc", gettext_lazy("USCC"), _uscc, ("统一社会信用代码", "社会信用代码", "信用代码", "uscc")),
     Column("division", gettext_lazy("division"), words(60),
-           ("行政区划", "行政区划代码", "所属区划", "所在地", "区县", "地区", "division")),
+           ("行政区划", "行政区划代码", "所属区划", "区划", "所在地", "区县", "地区", "division")),
     Column("kinds", gettext_lazy("roles"), _role_kinds, ("角色", "主体类型", "类型", "roles"), _show_kinds),
     Column("group", gettext_lazy("cluster or park"), words(100), ("园区", "所属园区", "产业集群", "集群", "group")),
 )
@@ -115,11 +115,13 @@ def _compare_parties(rows: Sequence[Row]) -> None:
     seen: dict[Any, int] = {}
     for row in rows:
         values = row.values
+        _look_up(row, PARTY_COLUMNS[2], divisions, sentences.sentence("division"))
+        _look_up(row, PARTY_COLUMNS[4], groups, _("no such cluster or park"))
+        if row.change == RowChange.BAD:
+            continue
         if "name" not in values:
             row.fault(PARTY_COLUMNS[0].title, "", sentences.sentence("required"))
             continue
-        _look_up(row, PARTY_COLUMNS[2], divisions, sentences.sentence("division"))
-        _look_up(row, PARTY_COLUMNS[4], groups, _("no such cluster or park"))
         party = known.party(row)
         key = party.pk if party else values.get("uscc") or values["name"]
         if key in seen:

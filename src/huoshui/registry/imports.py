@@ -181,5 +181,5 @@ def differences(columns: Sequence[Column], row: ImportRow) -> list[Difference]:
 
 
 def compare(kind: ImportKind, rows: Sequence[Row]) -> None:
-    """Say of every readable row what it would change."""
-    kind.compare([row for row in rows if row.change != RowChange.BAD])
+    """Say of every row what it would change; a row with a fault stays bad, and its other faults are found too."""
+    kind.compare(rows)
