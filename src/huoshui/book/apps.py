@@ -1,4 +1,6 @@
-"""Wiring of `book`: permissions, navigation, entity page, API, demo data."""
+"""Wiring of `book`: permissions, navigation, entity page, API, hourly lapse of contest periods, demo data."""
+
+from datetime import timedelta
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
@@ -8,8 +10,8 @@ class BookConfig(AppConfig):
     name = "huoshui.book"
 
     def ready(self) -> None:
-        from huoshui.base import apikit, demo, nav
-        from huoshui.book import api, panel, permissions
+        from huoshui.base import apikit, demo, nav, schedule
+        from huoshui.book import api, panel, permissions, tasks
         from huoshui.book import demo as book_demo
         from huoshui.registry import deadlines, panels, timeline
 
@@ -27,4 +29,5 @@ class BookConfig(AppConfig):
         timeline.register("book", panel.timeline)
         deadlines.register("book", panel.deadlines)
         apikit.register("book", api.router)
+        schedule.register(tasks.lapse, timedelta(hours=1))
         demo.register(20, book_demo.load)
