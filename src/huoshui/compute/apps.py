@@ -11,7 +11,7 @@ class ComputeConfig(AppConfig):
         from huoshui.base import demo, nav
         from huoshui.book import services
         from huoshui.compute import demo as compute_demo
-        from huoshui.compute import permissions
+        from huoshui.compute import indicators, permissions
         from huoshui.compute.actions import accounts
         from huoshui.registry import roles
 
@@ -28,3 +28,4 @@ class ComputeConfig(AppConfig):
         )
         demo.register(60, compute_demo.load)
         services.on_accepted("compute", accounts.on_accepted)
+        indicators.register_all()
