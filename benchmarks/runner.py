@@ -79,8 +79,9 @@ def machine() -> str:
 
 
 def publish(name: str, *parts: str) -> None:
-    """Print the parts and keep them in benchmarks/results/NAME.md."""
-    text = "\n\n".join([f"<!-- written by python -m benchmarks.{name} -->", *parts, f"Measured on {machine()}."])
-    print(text, flush=True)
+    """Keep the parts in benchmarks/results/NAME.md."""
+    text = "\n\n".join(["<!-- written by python -m benchmarks -->", *parts, f"Measured on {machine()}."])
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(text + "\n", "utf-8")
+    path = RESULTS / f"{name}.md"
+    path.write_text(text + "\n", "utf-8")
+    print(f"written to {path.relative_to(RESULTS.parents[1])}")
