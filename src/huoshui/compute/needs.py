@@ -53,12 +53,18 @@ MEMORY_USABLE_BPS = 9000
 @dataclass(frozen=True)
 class Task:
     """What is to be done. Models: parameters (millions) and tokens (thousands, all epochs or all calls together).
-    Rendering and simulation: hours on one reference card."""
+    Rendering and simulation: hours on one reference card. `assumption`: instead of the published one."""
 
     kind: Kind
     parameters_million: int = 0
     tokens_thousand: int = 0
     reference_hours: int = 0
+    assumption: Assumption | None = None
+
+    @property
+    def assumed(self) -> Assumption:
+        """The task's own assumption, else the published one of its kind."""
+        return self.assumption or ASSUMPTIONS[self.kind]
 
 
 class Card(Protocol):
@@ -111,7 +117,7 @@ def memory_gib(task: Task) -> int:
     """Memory of all cards together (GiB, rounded up); 1 when the task is not told in parameters."""
     if task.kind not in ASSUMPTIONS:
         return 1
-    decibytes = task.parameters_million * 10**6 * ASSUMPTIONS[task.kind].decibytes_per_parameter
+    decibytes = task.parameters_million * 10**6 * task.assumed.decibytes_per_parameter
     return -(-decibytes // (10 * 2**30))
 
 
@@ -125,7 +131,7 @@ def hours_on(task: Task, card: Card, cards: int) -> int:
     """Whole hours on that many cards, rounded up, at least one."""
     if task.kind not in ASSUMPTIONS:
         return max(1, -(-task.reference_hours * REFERENCE_TFLOPS // (card.fp16_tflops * cards)))
-    assumption = ASSUMPTIONS[task.kind]
+    assumption = task.assumed
     flop = assumption.flop_per_token * task.parameters_million * 10**6 * task.tokens_thousand * 10**3
     per_hour = card.fp16_tflops * 10**12 * 3600 * assumption.utilisation_bps // 10_000 * cards
     return max(1, -(-flop // per_hour))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,14 @@ import numpy.typing as npt
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
-from huoshui.base import access, clock
+from huoshui.base import access, canonical, clock
 from huoshui.base.access import Actor
 from huoshui.base.errors import Missing
+from huoshui.base.models import LogRecord
+from huoshui.book.models import GRANT, Account, Entry, Kind, Statement
+from huoshui.book.services import SCH
+from huoshui.compute.accounts import EXPIRES
+from huoshui.compute.budgets import subject_of
 from huoshui.compute.models import (
     Allocation,
     CardModel,
@@ -29,9 +34,9 @@ from huoshui.compute.models import (
     SlotPrice,
 )
 from huoshui.compute.permissions import DELIVER, DEPOSIT, READ, REQUEST, VERIFY
-from huoshui.registry.models import Party
+from huoshui.registry.models import Party, RoleKind
 from huoshui.registry.queries import parties_of, publications_in_force
-from huoshui.terms.round_terms import NoticeSteps, RoundTerms
+from huoshui.terms.round_terms import RoundTerms
 
 PUBLISHED = (Round.State.PUBLISHED, Round.State.SETTLED)
 Int64 = npt.NDArray[np.int64]
@@ -150,6 +155,63 @@ def _by_number(text: str, letter: str) -> Q:
     return Q(pk=int(digits)) if digits.isdigit() and len(digits) < 19 else Q(pk__in=[])
 
 
+# --- what came of a request -------------------------------------------------------------------------------------------
+
+
+def allocation_of(request: Request) -> Allocation | None:
+    """The newest allocation of a request; None when no round served it."""
+    rows = request.allocations.select_related("request__entity", "round", "pool__site__region", "pool__card_model")
+    return rows.order_by("-id").first()
+
+
+def payments(found: Iterable[Request]) -> dict[int, int]:
+    """What the newest allocation of each request pays at most (fen), by the request's key."""
+    rows = Allocation.objects.filter(request__in=[request.pk for request in found]).order_by("id")
+    return dict(rows.values_list("request", "payment_fen"))
+
+
+def statements(request: Request) -> list[Statement]:
+    """The buyer's statement of a request and the compensations beside it, oldest first, each with `total` in fen."""
+    rows = Statement.objects.filter(desk="compute", subject=subject_of(request)).select_related("payer")
+    return list(rows.annotate(total=Sum("lines__amount")).order_by("id"))
+
+
+def receipts(request: Request) -> list[LogRecord]:
+    """Sealed log records of a request and of its allocations, oldest first."""
+    labels = [canonical.label(row) for row in (request, *request.allocations.all())]
+    return list(LogRecord.objects.filter(subject__in=labels, leaf__isnull=False).order_by("id"))
+
+
+# --- compute accounts -------------------------------------------------------------------------------------------------
+
+
+def account_holders(actor: Actor) -> QuerySet[Party]:
+    """Parties whose compute account the actor may see: their own, and with a role everywhere all that ever had one."""
+    found = parties_of(actor, READ)
+    if access.EVERYWHERE in actor.scopes(READ):
+        found = found.filter(accounts__asset=SCH).exclude(roles__kind=RoleKind.CENTRE)
+    return found.distinct().order_by("name")
+
+
+def account_holder(actor: Actor, pk: int) -> Party:
+    """One of them. Raises Missing."""
+    return access.get_visible(Party.objects.all(), actor, READ, pk=pk)
+
+
+def account_balances(found: Iterable[Party], kind: str) -> dict[int, int]:
+    """Milli standard card-hours of one kind of account, by the party's key."""
+    rows = Account.objects.filter(party__in=[party.pk for party in found], asset=SCH, kind=kind)
+    totals = rows.exclude(subject__startswith=GRANT).values_list("party").annotate(total=Sum("balance__amount"))
+    return dict(totals.order_by())
+
+
+def movements(party: Party) -> QuerySet[Entry]:
+    """Entries of what a party may use of its compute account, newest first."""
+    rows = Entry.objects.filter(account__party=party, account__asset=SCH, account__kind=Kind.LIMIT)
+    rows = rows.filter(account__subject__startswith=EXPIRES)
+    return rows.select_related("account", "posting__record").order_by("-id")
+
+
 # --- prices -----------------------------------------------------------------------------------------------------------
 
 
@@ -196,25 +258,6 @@ def grid(round_: Round) -> Grid:
 
 
 # --- before signing ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a buyer sees before signing, all in fen. None where it is not known.
-
-    `low_fen`, `high_fen` come from the last published round: an estimate, not an offer. `pays_at_most_fen` is the
-    budget. `expected_subsidy_fen` is told by whichever desk answers for subsidies, None when none does.
-    """
-
-    list_price_fen: int | None
-    low_fen: int | None
-    high_fen: int | None
-    concession_bps: int
-    expected_subsidy_fen: int | None
-    pays_at_most_fen: int
-    loses_at_most_fen: int
-    cancellation: NoticeSteps
-    cancellation_rows: list[tuple[int, int]] = field(default_factory=list)
 
 
 def list_price(cards: int, hours: Mapping[CardModel, int], regions: Sequence[Region]) -> int | None:

@@ -1,13 +1,14 @@
 """Asking for cards 取用申请: submitting holds the whole budget; what is not needed comes back."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock
 from huoshui.base.act import Act, action
-from huoshui.base.errors import Invalid, Problem, Refused, invalid
+from huoshui.base.errors import Invalid, Problem, Refused
 from huoshui.compute.actions.deposits import hour_text
 from huoshui.compute.budgets import hold_budget, release_budgets
 from huoshui.compute.models import CardModel, Region, Request, RequestModel
@@ -34,9 +35,10 @@ def submit_request(
     pays. Raises Invalid for every field that breaks a rule, Refused when the limit or the account does not cover it.
     """
     act.require(REQUEST, entity)
-    _check(act, cards, hours, earliest_hour, deadline_hour, budget_fen, regions, mode, min_piece_hours, title)
-    if pay_with not in Request.PayWith.values:
-        raise invalid("pay_with", pay_with, _("one of: %(all)s") % {"all": ", ".join(Request.PayWith.values)})
+    check_request(
+        act.at, title=title, cards=cards, hours=hours, earliest_hour=earliest_hour, deadline_hour=deadline_hour,
+        budget_fen=budget_fen, regions=regions, mode=mode, min_piece_hours=min_piece_hours, pay_with=pay_with,
+    )  # fmt: skip
     request = Request.objects.create(
         entity=entity, title=title.strip(), cards=cards, earliest_hour=earliest_hour, deadline_hour=deadline_hour,
         mode=mode, min_piece_hours=min_piece_hours if mode == Request.Mode.PREEMPTIBLE else 0, budget_fen=budget_fen,
@@ -88,33 +90,34 @@ def _priority(entity: Party) -> int:
     return PRIORITY_DISPLACED if displaced > used.count() else PRIORITY_NORMAL
 
 
-def _check(
-    act: Act, cards: int, hours: Mapping[CardModel, int], earliest: int, deadline: int, budget_fen: int,
-    regions: Sequence[Region], mode: str, min_piece: int, title: str,
+def check_request(
+    at: datetime, *, title: str, cards: int, hours: Mapping[CardModel, int], earliest_hour: int, deadline_hour: int,
+    budget_fen: int, regions: Sequence[Region], mode: str, min_piece_hours: int, pay_with: str,
 ) -> None:  # fmt: skip
+    """What a request must be when it is submitted at an instant. Raises Invalid with every fault."""
     problems: list[Problem] = []
 
     def need(holds: bool, field: str, value: object, rule: str) -> None:
         if not holds:
             problems.append(Problem(field, str(value), rule))
 
-    now = clock.hour_of(act.at)
+    now, window = clock.hour_of(at), deadline_hour - earliest_hour
     need(bool(title.strip()), "title", title, _("say what it is for"))
     need(0 < cards <= CARDS_MAX, "cards", cards, _("between 1 and %(max)s") % {"max": CARDS_MAX})
     need(bool(hours), "models", "", _("name at least one card model"))
     need(bool(regions), "regions", "", _("name at least one region"))
-    need(deadline > earliest, "deadline", hour_text(deadline), _("must be after the earliest start"))
-    need(earliest >= now, "earliest", hour_text(earliest), _("lies in the past"))
-    need(deadline <= now + AHEAD_HOURS_MAX, "deadline", hour_text(deadline), _("is more than 90 days ahead"))
+    need(window > 0, "deadline", hour_text(deadline_hour), _("must be after the earliest start"))
+    need(earliest_hour >= now, "earliest", hour_text(earliest_hour), _("lies in the past"))
+    need(deadline_hour <= now + AHEAD_HOURS_MAX, "deadline", hour_text(deadline_hour), _("is more than 90 days ahead"))
     need(0 < budget_fen <= BUDGET_FEN_MAX, "budget", budget_fen, _("must be above zero"))
     need(mode in Request.Mode.values, "mode", mode, _("one of: %(all)s") % {"all": ", ".join(Request.Mode.values)})
+    payable = Request.PayWith.values
+    need(pay_with in payable, "pay_with", pay_with, _("one of: %(all)s") % {"all": ", ".join(payable)})
     for model, needed in hours.items():
         need(needed > 0, "hours", f"{model}: {needed}", _("must be above zero"))
-        need(
-            needed <= deadline - earliest, "hours", f"{model}: {needed}",
-            _("does not fit into the window of %(hours)s hours") % {"hours": deadline - earliest},
-        )  # fmt: skip
+        rule = _("does not fit into the window of %(hours)s hours") % {"hours": max(window, 0)}
+        need(needed <= window, "hours", f"{model}: {needed}", rule)
     if mode == Request.Mode.PREEMPTIBLE:
-        need(min_piece >= 1, "min_piece_hours", min_piece, _("a piece has at least one hour"))
+        need(min_piece_hours >= 1, "min_piece_hours", min_piece_hours, _("a piece has at least one hour"))
     if problems:
         raise Invalid(*problems)
