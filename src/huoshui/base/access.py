@@ -34,6 +34,16 @@ class Scoped(Protocol):
 
 
 @dataclass(frozen=True)
+class InScope:
+    """Stands for a scope itself: `*` is reached only by what is held everywhere."""
+
+    scope: str
+
+    def access_scopes(self) -> set[str]:
+        return {self.scope} - {EVERYWHERE}
+
+
+@dataclass(frozen=True)
 class Actor:
     """Who acts: a person, a person's token, or the system itself (which may do everything)."""
 

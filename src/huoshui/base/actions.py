@@ -53,7 +53,7 @@ def set_active(act: Act, *, user: User, active: bool) -> User:
 @action("base.role.define")
 def define_role(act: Act, *, code: str, title: str, permissions: list[str]) -> Role:
     """Create a role or change what it holds. Raises Invalid on an unknown permission."""
-    act.require(MANAGE_PEOPLE)
+    act.require(MANAGE_PEOPLE, access.InScope(access.EVERYWHERE))
     for permission in permissions:
         if permission not in access.permissions:
             raise invalid("permissions", permission, _("no such permission"))
@@ -72,7 +72,7 @@ def assign(
     act: Act, *, user: User, role: Role, scope: str, since: date | None = None, until: date | None = None
 ) -> Assignment:
     """Give a person a role within a scope."""
-    act.require(MANAGE_PEOPLE)
+    act.require(MANAGE_PEOPLE, access.InScope(scope))
     since = since or clock.today()
     if until and until < since:
         raise invalid("until", until, _("ends before it starts"))
@@ -91,7 +91,7 @@ def assign(
 @action("base.role.withdraw")
 def withdraw(act: Act, *, assignment: Assignment) -> Assignment:
     """End an assignment as of yesterday: it holds no more from today."""
-    act.require(MANAGE_PEOPLE)
+    act.require(MANAGE_PEOPLE, access.InScope(assignment.scope))
     yesterday = clock.today() - timedelta(days=1)
     if assignment.since > yesterday:
         act.record(assignment.user, {"role": assignment.role.code, "scope": assignment.scope, "withdrawn": True})

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from django.db import DatabaseError, connection, transaction
@@ -37,6 +39,7 @@ ATTEMPTS_MAX = 3
 LEASE = timedelta(seconds=20)
 HEARTBEAT_SECONDS = 4.0
 WRITE_INTERVAL_SECONDS = 0.5
+STOP_GRACE_SECONDS = 30
 
 
 class Stopped(Exception):
@@ -73,6 +76,10 @@ class Watch:
         if phase:
             changes |= {"phase": phase, "done": done, "total": total, "figures": figures}
         return bool(self._row.filter(stop_requested=False).update(**changes))
+
+    def current(self) -> bool:
+        """False when a newer attempt at the task has begun."""
+        return self._row.exists()
 
     def finish(self, error: str = "") -> None:
         """Close the row."""
@@ -122,40 +129,54 @@ def watched(context: TaskContext, function: Callable[[Watch], None]) -> None:
 def in_child(watch: Watch, function: Callable[..., Any], *args: Any) -> Any:
     """Call `function(*args, progress=…)` in a child process and return its result.
 
-    `function` must be in a module that imports without Django set up, its arguments and result picklable. Raises
-    Stopped when the watch was asked to stop, RuntimeError when the child died or raised.
+    `function` must be in a module that imports without Django set up, its arguments and result picklable. When the
+    watch is asked to stop, `progress` returns False: a calculation that can end early then returns what it has. Raises
+    Stopped when it does not within STOP_GRACE_SECONDS, RuntimeError when the child died or raised.
     """
-    parent_end, child_end = multiprocessing.Pipe()
-    child = multiprocessing.get_context("spawn").Process(target=child_main, args=(child_end, function, args))
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("spawn").Process(target=child_main, args=(theirs, function, args))
     child.start()
-    child_end.close()
+    theirs.close()
     try:
-        while True:
-            if not parent_end.poll(WRITE_INTERVAL_SECONDS):
-                if not watch.beat():
-                    raise Stopped
-                if not child.is_alive() and not parent_end.poll():
-                    raise RuntimeError(f"the calculation ended with exit code {child.exitcode}")
-                continue
-            try:
-                kind, *content = parent_end.recv()
-            except EOFError:
-                child.join()
-                raise RuntimeError(f"the calculation ended with exit code {child.exitcode}") from None
-            if kind == "result":
-                return content[0]
-            if kind == "error":
-                raise RuntimeError(content[0])
-            if not watch.beat(*content[:3], **content[3]):
-                raise Stopped
+        return _result(watch, ours, child)
     finally:
-        parent_end.close()
+        ours.close()
         if child.is_alive():
             child.terminate()
         child.join(5)
         if child.is_alive():
             child.kill()
             child.join()
+
+
+def _result(watch: Watch, pipe: Connection, child: SpawnProcess) -> Any:
+    """Follow the child's reports to its result."""
+    patience: float | None = None
+    report: list[Any] = []
+    while True:
+        if not watch.beat(*report[:3], **(report[3] if report else {})):
+            if not watch.current():
+                raise Stopped
+            if patience is None:
+                patience = time.monotonic() + STOP_GRACE_SECONDS
+                pipe.send("stop")
+            elif time.monotonic() > patience:
+                raise Stopped
+        report = []
+        if not pipe.poll(WRITE_INTERVAL_SECONDS):
+            if not child.is_alive() and not pipe.poll():
+                raise RuntimeError(f"the calculation ended with exit code {child.exitcode}")
+            continue
+        try:
+            kind, *content = pipe.recv()
+        except EOFError:
+            child.join()
+            raise RuntimeError(f"the calculation ended with exit code {child.exitcode}") from None
+        if kind == "result":
+            return content[0]
+        if kind == "error":
+            raise RuntimeError(content[0])
+        report = content
 
 
 def stop(task: uuid.UUID) -> None:

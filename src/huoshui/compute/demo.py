@@ -17,11 +17,11 @@ from huoshui.base import access, clock
 from huoshui.base.demo import Progress, Step
 from huoshui.base.errors import Refused
 from huoshui.base.models import LogRecord
-from huoshui.compute import figures, tasks
 from huoshui.compute.actions import catalogue, rounds
 from huoshui.compute.actions.deposits import Stretch, submit_deposit
 from huoshui.compute.actions.requests import submit_request
 from huoshui.compute.models import CardModel, Deposit, Pool, Region, Request, Round
+from huoshui.compute.solving import solve
 from huoshui.registry.models import Party, RoleKind
 
 SEED = 20_260
@@ -170,11 +170,11 @@ def _solved(round_: Round) -> Iterator[Any]:
 
     def run() -> None:
         try:
-            reports.put(tasks.solve(content, chosen, progress))
+            reports.put(solve(content, chosen, progress))
         except Exception as error:
             reports.put(error)
 
-    content, chosen = rounds.problem_bytes(round_), figures.settings(round_) | {"quick": 1}
+    content, chosen = rounds.problem_bytes(round_), rounds.solver_settings(round_) | {"quick": 1}
     threading.Thread(target=run, daemon=True).start()
     while isinstance(report := reports.get(), Progress):
         yield report

@@ -3,6 +3,7 @@
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock
+from huoshui.base.access import EVERYWHERE, InScope
 from huoshui.base.act import Act, action
 from huoshui.base.errors import invalid
 from huoshui.compute.models import CardModel, Pool, Region, Site
@@ -18,7 +19,7 @@ CARDS_MAX = 1_000_000
 @action("compute.region.define")
 def define_region(act: Act, *, code: str, name: str) -> Region:
     """Create a scheduling region or rename it (everywhere only: officers)."""
-    act.require(MANAGE_SITES, _Everywhere())
+    act.require(MANAGE_SITES, InScope(EVERYWHERE))
     region, created = Region.objects.get_or_create(code=code, defaults={"name": name})
     if not created and region.name == name:
         act.nothing_changed()
@@ -35,7 +36,7 @@ def define_card_model(
     vendor: str = "", source: str = "",
 ) -> CardModel:  # fmt: skip
     """Create a card model or correct its figures (everywhere only: officers)."""
-    act.require(MANAGE_SITES, _Everywhere())
+    act.require(MANAGE_SITES, InScope(EVERYWHERE))
     for field, value in (("memory_gib", memory_gib), ("fp16_tflops", fp16_tflops), ("watts", watts)):
         if value <= 0:
             raise invalid(field, value, _("must be above zero"))
@@ -101,9 +102,3 @@ def define_pool(act: Act, *, site: Site, card_model: CardModel, cards: int, list
     act.record(pool, {"site": site, "card_model": card_model, "cards": cards, "list_price_fen": list_price_fen})
     return pool
 
-
-class _Everywhere:
-    """Stands for the desk as a whole: only a role held everywhere reaches it."""
-
-    def access_scopes(self) -> set[str]:
-        return set()

@@ -192,9 +192,11 @@ def settle_allocation(act: Act, *, allocation: Allocation) -> Statement | None:
     if not schedules.is_due(allocation, clock.hour_of(act.at)):
         raise Refused(_("Hours of this allocation still run, or their reports may still come."), code="not_due")
     terms, cells = terms_of(allocation.round), schedules.cells_of(allocation)
-    usage = settle.meter(cells, schedules.delivered_of(allocation), schedules.cap_of(allocation))
+    cap = schedules.cap_of(allocation)
+    usage = settle.meter(cells, schedules.delivered_of(allocation), cap)
     parties = schedules.parties_of(allocation, {cell.deposit for cell in cells}, credit=reserve.is_open(terms))
-    bill = settle.bill(usage, parties, terms, allocation.transfer_fen, schedules.evidence_of(allocation))
+    evidence, bearers = schedules.evidence_of(allocation), schedules.bearers_of(allocation)
+    bill = settle.bill(usage, parties, terms, cap, evidence, bearers)
     record = act.record(
         allocation,
         {
@@ -210,6 +212,9 @@ def settle_allocation(act: Act, *, allocation: Allocation) -> Statement | None:
         allocation.request.save(update_fields=["state"])
     for seller, amount in bill.compensations.items():
         compensate(act, record, allocation, seller, settle.SHORTFALL, amount, terms)
+    for payer, parts in bill.advances.items():
+        lines = [settle.compensation_line(payee, settle.DIFFERENCE, part, terms) for payee, part in parts.items()]
+        _issue_unsecured(act, record, allocation, payer, lines, terms)
     return issue(act, record, allocation, bill.lines, terms)
 
 
@@ -234,9 +239,17 @@ def compensate(
     entity = allocation.request.entity
     if not amount or payer == entity:
         return None
+    return _issue_unsecured(
+        act, record, allocation, payer, [settle.compensation_line(entity, kind, amount, terms)], terms
+    )
+
+
+def _issue_unsecured(
+    act: Act, record: LogRecord, allocation: Allocation, payer: Party, lines: Sequence[LineDraft], terms: RoundTerms
+) -> Statement:
     return services.issue_statement(
-        act, record, desk=DESK, subject=subject_of(allocation.request), payer=payer, secured=False,
-        lines=[settle.compensation_line(entity, kind, amount, terms)], contest_until=_contest_until(terms),
+        act, record, desk=DESK, subject=subject_of(allocation.request), payer=payer, secured=False, lines=lines,
+        contest_until=_contest_until(terms),
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """Putting idle cards in 存入 and taking a deposit back before anything was sold of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q, Sum
+import numpy as np
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock
@@ -123,19 +124,13 @@ def _check_own(depositor: Party, pool: Pool, stretches: Sequence[Stretch]) -> No
     """An operator cannot offer more cards of a pool at once than the pool has."""
     if pool.site.operator_id != depositor.pk:
         raise invalid("pool", pool, _("is not yours; to pass on rented hours, resell them from their allocation"))
-    for row, stretch in enumerate(stretches, 1):
-        offered = _peak(
-            DepositStretch.objects.filter(
-                deposit__pool=pool, deposit__state=Deposit.State.OPEN, deposit__resold_from=None
-            ),
-            stretch,
-        )
+    earlier = DepositStretch.objects.filter(
+        deposit__pool=pool, deposit__state=Deposit.State.OPEN, deposit__resold_from=None
+    )
+    for row, stretch, offered in _peaks(earlier, stretches):
         if offered + stretch.cards > pool.cards:
-            raise invalid(
-                "cards", stretch.cards,
-                _("the pool has %(all)s cards, of which %(taken)s are offered already in these hours")
-                % {"all": pool.cards, "taken": offered}, row,
-            )  # fmt: skip
+            rule = _("the pool has %(all)s cards, of which %(taken)s are offered already in these hours")
+            raise invalid("cards", stretch.cards, rule % {"all": pool.cards, "taken": offered}, row)
 
 
 def _check_resale(depositor: Party, pool: Pool, stretches: Sequence[Stretch], allocation: Allocation) -> None:
@@ -144,25 +139,24 @@ def _check_resale(depositor: Party, pool: Pool, stretches: Sequence[Stretch], al
         raise invalid("resold_from", allocation.pk, _("is not an open allocation of yours"))
     if allocation.pool_id != pool.pk:
         raise invalid("pool", pool, _("is not the pool in which these hours were rented"))
-    runs = Run.objects.filter(allocation=allocation, version=allocation.version)
+    runs = list(Run.objects.filter(allocation=allocation, version=allocation.version))
     earlier = DepositStretch.objects.filter(deposit__resold_from=allocation, deposit__state=Deposit.State.OPEN)
-    for row, stretch in enumerate(stretches, 1):
-        if not runs.filter(start_hour__lte=stretch.start_hour, end_hour__gte=stretch.end_hour).exists():
+    for row, stretch, resold in _peaks(earlier, stretches):
+        if not any(run.start_hour <= stretch.start_hour and stretch.end_hour <= run.end_hour for run in runs):
             raise invalid("start", hour_text(stretch.start_hour), _("lies outside the rented hours"), row)
-        if _peak(earlier, stretch) + stretch.cards > allocation.request.cards:
-            raise invalid(
-                "cards", stretch.cards, _("only %(all)s cards were rented") % {"all": allocation.request.cards}, row
-            )
+        if resold + stretch.cards > allocation.request.cards:
+            rule = _("only %(all)s cards were rented") % {"all": allocation.request.cards}
+            raise invalid("cards", stretch.cards, rule, row)
 
 
-def _peak(stretches: "object", stretch: Stretch) -> int:
-    """Most cards offered at once by other stretches during this one."""
-    rows = stretches.filter(  # type: ignore[attr-defined]
-        Q(start_hour__lt=stretch.end_hour) & Q(end_hour__gt=stretch.start_hour)
-    )
-    starts = {stretch.start_hour, *rows.values_list("start_hour", flat=True)}
-    return max(
-        rows.filter(start_hour__lte=start, end_hour__gt=start).aggregate(all=Sum("cards"))["all"] or 0
-        for start in starts
-        if stretch.start_hour <= start < stretch.end_hour
-    )
+def _peaks(
+    earlier: QuerySet[DepositStretch], stretches: Sequence[Stretch]
+) -> Iterator[tuple[int, Stretch, int]]:
+    """(row, stretch, most cards that earlier stretches offer at once during it); one query."""
+    start, end = min(s.start_hour for s in stretches), max(s.end_hour for s in stretches)
+    offered = np.zeros(end - start, np.int64)
+    met = earlier.filter(start_hour__lt=end, end_hour__gt=start)
+    for first, last, cards in met.values_list("start_hour", "end_hour", "cards"):
+        offered[max(first, start) - start : min(last, end) - start] += cards
+    for row, stretch in enumerate(stretches, 1):
+        yield row, stretch, int(offered[stretch.start_hour - start : stretch.end_hour - start].max())

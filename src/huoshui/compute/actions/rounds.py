@@ -193,6 +193,17 @@ def settle(act: Act, *, round: Round) -> Round:
     return round_
 
 
+def solver_settings(round_: Round) -> dict[str, int]:
+    """What the solver and the figures need to know of the round terms, with the options of the round on top."""
+    terms = problems.terms_of(round_)
+    return {
+        "reserved_share_bps": terms.reserved_share_bps,
+        "price_step": terms.price_step,
+        "fee_bps": terms.fee_bps,
+        "concession_bps": terms.concession_bps,
+    } | round_.options
+
+
 def problem_bytes(round_: Round) -> bytes:
     """The stored problem, as bytes."""
     return bytes(round_.data.get(kind="problem").content)
