@@ -323,7 +323,7 @@ def test_conservation_for_any_delivery(
     for cap_fen in (payment, payment * cap_share // 10_000):
         cap = settle.Cap(cap_fen, transfer, concession)
         metered = settle.meter(cells, ran, cap)
-        bill = settle.bill(metered, _parties(), _terms(concession), transfer, "")
+        bill = settle.bill(metered, _parties(), _terms(concession), cap, "")
         assert bill.total <= cap_fen
         shares: dict[Any, int] = {}
         for line in bill.lines:
@@ -335,8 +335,9 @@ def test_conservation_for_any_delivery(
         assert billed == sum(milli for hour, milli in ran.items() if hour < until)
         assert billed + missing == sum(cell.cards * 1000 for cell in cells if cell.hour < until)
     full = {hour: sum(cell.cards for cell in cells if cell.hour == hour) * 1000 for hour in ran}
-    whole = settle.meter(cells, full, settle.Cap(payment, transfer, concession))
-    assert settle.bill(whole, _parties(), _terms(concession), transfer, "").total == payment
+    cap = settle.Cap(payment, transfer, concession)
+    whole = settle.meter(cells, full, cap)
+    assert settle.bill(whole, _parties(), _terms(concession), cap, "").total == payment
 
 
 @cache

@@ -385,7 +385,10 @@ class Run(AppendOnly):
 
 
 class Share(AppendOnly):
-    """Which deposit serves how many cards of an allocation over a stretch of hours (prices: `SlotPrice`)."""
+    """Which deposit serves how many cards of an allocation over a stretch of hours.
+
+    The price is the pool's `SlotPrice`, unless a reschedule had to take a dearer deposit: then it is `price_mfen`.
+    """
 
     allocation = models.ForeignKey(Allocation, models.PROTECT, related_name="shares")
     version = models.PositiveIntegerField()
@@ -393,6 +396,7 @@ class Share(AppendOnly):
     start_hour = models.IntegerField()
     end_hour = models.IntegerField()
     cards = models.PositiveIntegerField()
+    price_mfen = models.BigIntegerField(_("price above the slot price (1/1000 fen per card-hour)"), null=True)
 
     class Meta:
         indexes = [models.Index(fields=["deposit", "start_hour"])]
@@ -420,10 +424,15 @@ class Delivery(AppendOnly):
 
 
 class Move(AppendOnly):
-    """What a reschedule did to one allocation: moved or displaced, why, and what the depositor who caused it owes."""
+    """What a reschedule did to one allocation, because of which recall.
+
+    `price_difference_fen` is what the allocation costs more than it pays (see `settle.Cap`), `compensation_fen` what
+    the depositor who caused it owes the entity.
+    """
 
     class Outcome(models.TextChoices):
         MOVED = "moved", _("moved")
+        SUPPLIED = "supplied", _("same hours, other cards")
         DISPLACED = "displaced", _("displaced")
 
     allocation = models.ForeignKey(Allocation, models.PROTECT, related_name="moves")

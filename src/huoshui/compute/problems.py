@@ -88,8 +88,13 @@ class Built:
         return {pool.pk: index for index, pool in enumerate(self.pools)}
 
 
-def free_cards(deposits: list[Deposit], start: int, end: int) -> npt.NDArray[np.int32]:
-    """Cards that each deposit still has to offer, int32[D, end−start]: offered − recalled − given away."""
+def free_cards(
+    deposits: list[Deposit], start: int, end: int, given: QuerySet[Share] | None = None
+) -> npt.NDArray[np.int32]:
+    """Cards that each deposit still has to offer, int32[D, end−start]: offered − recalled − given away.
+
+    `given`: the shares that count as given away (default: all that hold).
+    """
     row = {deposit.pk: index for index, deposit in enumerate(deposits)}
     cards = np.zeros((len(deposits), end - start), np.int32)
 
@@ -104,7 +109,7 @@ def free_cards(deposits: list[Deposit], start: int, end: int) -> npt.NDArray[np.
 
     add(within(DepositStretch.objects), 1)
     add(within(Recall.objects), -1)
-    add(within(live_shares()), -1)
+    add(within(live_shares() if given is None else given), -1)
     return np.maximum(cards, 0)
 
 

@@ -5,7 +5,7 @@ allocation names the version that counts.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from django.db.models import F, Max, Q, QuerySet
@@ -15,7 +15,7 @@ from huoshui.base.models import LogRecord
 from huoshui.compute.allocate import stretches
 from huoshui.compute.models import Allocation, Deposit, Run, Share, SlotPrice
 from huoshui.compute.problems import live_shares, terms_of
-from huoshui.compute.settle import REPORT_GRACE_HOURS, Cap, Cell, Parties, Report, spread_over_hours
+from huoshui.compute.settle import REPORT_GRACE_HOURS, Bearer, Cap, Cell, Parties, Report, spread_over_hours
 from huoshui.registry.models import Party, PartyRole, RoleKind, on_day
 from huoshui.registry.queries import centre
 from huoshui.terms.rounding import MILLI
@@ -40,24 +40,27 @@ def ends_at(allocation: Allocation) -> int:
 
 
 def cells_of(allocation: Allocation) -> list[Cell]:
-    """Cells of the version that counts, at the slot prices of the allocation's round."""
+    """Cells of the version that counts, at the slot prices of the allocation's round or the shares' own."""
     shares = list(
         allocation.shares.filter(version=allocation.version).values_list(
-            "deposit_id", "deposit__pool_id", "start_hour", "end_hour", "cards"
+            "deposit_id", "deposit__pool_id", "start_hour", "end_hour", "cards", "price_mfen"
         )
     )
     if not shares:
         return []
-    rows = SlotPrice.objects.filter(
-        round=allocation.round_id, pool__in={pool for _deposit, pool, *_rest in shares},
-        hour__gte=min(start for _d, _p, start, *_rest in shares), hour__lt=max(end for *_rest, end, _c in shares),
-    )  # fmt: skip
-    prices = {(pool, hour): price for pool, hour, price in rows.values_list("pool_id", "hour", "price_mfen")}
+    hours = [hour for _deposit, _pool, start, end, *_rest in shares for hour in (start, end)]
+    prices = slot_prices(allocation, {pool for _deposit, pool, *_rest in shares}, min(hours), max(hours))
     return sorted(
-        Cell(hour, deposit, cards, prices[pool, hour])
-        for deposit, pool, start, end, cards in shares
+        Cell(hour, deposit, cards, own or prices[pool, hour])
+        for deposit, pool, start, end, cards, own in shares
         for hour in range(start, end)
     )
+
+
+def slot_prices(allocation: Allocation, pools: set[int], start: int, end: int) -> dict[tuple[int, int], int]:
+    """Prices of the allocation's round by pool and hour, 1/1000 fen per card-hour."""
+    rows = SlotPrice.objects.filter(round=allocation.round_id, pool__in=pools, hour__gte=start, hour__lt=end)
+    return {(pool, hour): price for pool, hour, price in rows.values_list("pool_id", "hour", "price_mfen")}
 
 
 def reports_of(allocation: Allocation) -> list[Report]:
@@ -111,7 +114,24 @@ def evidence_of(allocation: Allocation) -> str:
 def cap_of(allocation: Allocation) -> Cap:
     """The cap under which the allocation works."""
     terms = terms_of(allocation.round)
-    return Cap(allocation.spending_cap_fen, allocation.transfer_fen, terms.concession_bps)
+    excess = sum(allocation.moves.values_list("price_difference_fen", flat=True))
+    return Cap(
+        allocation.spending_cap_fen, allocation.transfer_fen, terms.concession_bps, allocation.payment_fen,
+        max(excess, 0),
+    )  # fmt: skip
+
+
+def bearers_of(allocation: Allocation) -> list[Bearer]:
+    """Who made the schedule dearer than agreed, in order."""
+    terms = terms_of(allocation.round)
+    moves = allocation.moves.filter(price_difference_fen__gt=0).select_related("recall__deposit__depositor")
+    return [
+        Bearer(
+            move.recall.deposit.depositor, move.price_difference_fen,
+            terms.recall_difference_bps.bps(move.recall.notice_hours),
+        )
+        for move in moves.order_by("id")
+    ]  # fmt: skip
 
 
 def parties_of(allocation: Allocation, deposits: Iterable[int], *, credit: bool) -> Parties:
@@ -132,21 +152,28 @@ def carrier() -> Party:
     return first.party if first else centre()
 
 
-def rewrite(record: LogRecord, allocation: Allocation, runs: Iterable[Stretch], cells: Iterable[Cell]) -> None:
-    """Write a new version of the schedule. Of `cells` only hour, deposit and cards count."""
+def rewrite(record: LogRecord, allocation: Allocation, runs: Iterable[Stretch], cells: Sequence[Cell]) -> None:
+    """Write a new version of the schedule."""
     version = allocation.version + 1
     Run.objects.bulk_create(
         Run(allocation=allocation, version=version, pool_id=pool, record=record, start_hour=start, end_hour=end)
         for pool, start, end in runs
     )
-    by_deposit: dict[int, dict[int, int]] = defaultdict(dict)
+    pool_of = dict(Deposit.objects.filter(pk__in={cell.deposit for cell in cells}).values_list("pk", "pool_id"))
+    hours = [cell.hour for cell in cells]
+    prices = slot_prices(allocation, set(pool_of.values()), min(hours), max(hours) + 1) if hours else {}
+    rows: dict[tuple[int, int | None], dict[int, int]] = defaultdict(dict)
     for cell in cells:
-        by_deposit[cell.deposit][cell.hour] = cell.cards
+        dearer = cell.price_mfen > prices[pool_of[cell.deposit], cell.hour]
+        rows[cell.deposit, cell.price_mfen if dearer else None][cell.hour] = cell.cards
     Share.objects.bulk_create(
-        Share(allocation=allocation, version=version, deposit_id=deposit, start_hour=start, end_hour=end, cards=cards)
-        for deposit, hours in by_deposit.items()
-        for start, end, cards in stretches(hours)
-    )
+        Share(
+            allocation=allocation, version=version, deposit_id=deposit, start_hour=start, end_hour=end, cards=cards,
+            price_mfen=own,
+        )
+        for (deposit, own), by_hour in rows.items()
+        for start, end, cards in stretches(by_hour)
+    )  # fmt: skip
     allocation.version = version
     allocation.save(update_fields=["version"])
 

@@ -10,6 +10,8 @@ Pure arithmetic on rows that `actions.delivery` reads. The rules, in order (docs
 * **Lines.** One line for each deposit and price, floored once; the fee is one floored share, split over the sellers;
   the concession comes off the centre's part; the carrier is paid when anything ran; card-time that was missing is not
   billed, and its seller gives a compensation.
+* **Difference.** A reschedule never makes the buyer pay more: what the new schedule costs above the agreed payment is
+  borne by whoever recalled, by length of notice, and by the centre.
 
 Every amount is integer fen; card-time is milli-card-hours; prices are 1/1000 fen per card-hour.
 """
@@ -59,19 +61,42 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True)
 class Cap:
-    """The most that may be billed: card-hours less the concession, and the transfer once anything ran."""
+    """The most that may be billed: card-hours less the concession, and the transfer once anything ran.
+
+    After a reschedule the schedule may cost `excess_fen` more than the `payment_fen` that was agreed. Of whatever is
+    delivered the buyer then pays payment / (payment + excess), rounded down; the rest is borne by others.
+    """
 
     cap_fen: int
     transfer_fen: int
     concession_bps: int
+    payment_fen: int = 0
+    excess_fen: int = 0
 
     def covers(self, gross_micro: int) -> bool:
         """Whether card-time worth that many millionths of a fen fits."""
         return gross_micro == 0 or self.bill(gross_micro // MICRO) <= self.cap_fen
 
+    def cost(self, gross_fen: int) -> int:
+        """What card-hours of this gross amount cost, the transfer included, whoever pays."""
+        return gross_fen - floor_share(gross_fen, self.concession_bps) + self.transfer_fen
+
+    def borne(self, cost_fen: int) -> int:
+        """The part of a cost that others than the buyer bear."""
+        return -(-cost_fen * self.excess_fen // (self.payment_fen + self.excess_fen)) if self.excess_fen else 0
+
     def bill(self, gross_fen: int) -> int:
         """What the buyer pays for card-hours of this gross amount, the transfer included."""
-        return gross_fen - floor_share(gross_fen, self.concession_bps) + self.transfer_fen
+        cost = self.cost(gross_fen)
+        return cost - self.borne(cost)
+
+
+class Bearer(NamedTuple):
+    """Who made a schedule dearer by `weight` fen, and its share of the difference; the centre bears the rest."""
+
+    party: Party
+    weight: int
+    bps: int
 
 
 @dataclass(frozen=True)
@@ -164,35 +189,76 @@ class Parties:
 
 @dataclass
 class Bill:
-    """Lines of the buyer's statement, and what sellers owe beside it: party → fen."""
+    """Lines of the buyer's statement, and what is owed beside it: compensations (payer → fen, to the entity) and
+    what others advance for the buyer (payer → payee → fen)."""
 
     lines: list[LineDraft] = field(default_factory=list)
     compensations: dict[Party, int] = field(default_factory=dict)
+    advances: dict[Party, dict[Party, int]] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
         """What the buyer pays, in fen."""
         return sum(line.total for line in self.lines)
 
+    def nets(self) -> dict[Party, int]:
+        """What each payee gets."""
+        found: dict[Party, int] = defaultdict(int)
+        for line in self.lines:
+            found[line.payee] += line.total
+        return found
 
-def bill(usage: Usage, parties: Parties, terms: RoundTerms, transfer_fen: int, evidence: str) -> Bill:
+
+def bill(
+    usage: Usage, parties: Parties, terms: RoundTerms, cap: Cap, evidence: str, bearers: Sequence[Bearer] = ()
+) -> Bill:
     """The lines of what was used and of what was missing."""
     made = Bill(list(_usage_lines(usage, parties, terms, evidence)))
-    gross = sum(line.total for line in made.lines)
-    owed = _by_payee(line for line in made.lines if line.kind == CARD_HOURS)
-    fees = _fees(owed, terms.fee_bps)
-    for seller, fee in fees.items():
+    gross = made.total
+    sellers = {line.payee for line in made.lines if line.kind == CARD_HOURS}
+    owed = {payee: net for payee, net in made.nets().items() if payee in sellers}
+    for seller, fee in _fees(owed, terms.fee_bps).items():
         made.lines += _pair(seller, parties.centre, FEE, "compute.fee", fee, terms)
     if concession := floor_share(gross, terms.concession_bps):
         made.lines.append(_amount(parties.centre, CONCESSION, "compute.concession", -concession, terms))
-    if usage.used and transfer_fen:
-        made.lines.append(_amount(parties.carrier, TRANSFER, "compute.transfer", transfer_fen, terms))
+    if usage.used and cap.transfer_fen:
+        made.lines.append(_amount(parties.carrier, TRANSFER, "compute.transfer", cap.transfer_fen, terms))
+    for payer, amount in _borne_by(cap.borne(made.total), bearers, parties.centre).items():
+        _bear(made, payer, amount, terms)
+    nets = made.nets()
     for seller, amount in _compensation(usage, parties, terms).items():
-        if amount <= owed.get(seller, 0) - fees.get(seller, 0):
+        if amount <= nets.get(seller, 0):
             made.lines.append(_amount(seller, SHORTFALL, "compute.shortfall", -amount, terms))
         else:
             made.compensations[seller] = amount
     return made
+
+
+def _borne_by(amount: int, bearers: Sequence[Bearer], centre: Party) -> dict[Party, int]:
+    """Who bears how much of what the buyer does not pay."""
+    found: dict[Party, int] = defaultdict(int)
+    parts = split_largest_remainder(amount, [b.weight for b in bearers], [f"{i:06d}" for i in range(len(bearers))])
+    for bearer, part in zip(bearers, parts, strict=True):
+        own = min(part, floor_share(part, bearer.bps))
+        found[bearer.party] += own
+        found[centre] += part - own
+    return {payer: part for payer, part in found.items() if part}
+
+
+def _bear(made: Bill, payer: Party, amount: int, terms: RoundTerms) -> None:
+    """Take an amount off the bill: off what the payer itself gets, and what that does not cover off the other payees,
+    to whom the payer then owes it."""
+    nets = made.nets()
+    own = min(amount, nets.get(payer, 0))
+    if own:
+        made.lines.append(_amount(payer, DIFFERENCE, "compute.difference", -own, terms))
+    others = {payee: net for payee, net in nets.items() if payee != payer and net > 0}
+    parts = split_largest_remainder(amount - own, list(others.values()), [f"{payee.pk:020d}" for payee in others])
+    advanced = {payee: part for payee, part in zip(others, parts, strict=True) if part}
+    for payee, part in advanced.items():
+        made.lines.append(_amount(payee, DIFFERENCE, "compute.difference_elsewhere", -part, terms))
+    if advanced:
+        made.advances[payer] = advanced
 
 
 def kept_lines(amount_fen: int, cells: Sequence[Cell], parties: Parties, terms: RoundTerms) -> list[LineDraft]:
@@ -238,13 +304,6 @@ def _compensation(usage: Usage, parties: Parties, terms: RoundTerms) -> dict[Par
         worth[parties.deposits[rate.deposit].depositor] += milli * rate.price_mfen
     found = {seller: floor_share(micro // MICRO, terms.shortfall_bps) for seller, micro in worth.items()}
     return {seller: amount for seller, amount in sorted(found.items(), key=lambda pair: pair[0].pk) if amount}
-
-
-def _by_payee(lines: Iterable[LineDraft]) -> dict[Party, int]:
-    found: dict[Party, int] = defaultdict(int)
-    for line in lines:
-        found[line.payee] += line.total
-    return found
 
 
 def _amount(

@@ -115,7 +115,7 @@ class Migration(migrations.Migration):
             name='Move',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('outcome', models.CharField(choices=[('moved', 'moved'), ('displaced', 'displaced')], max_length=10)),
+                ('outcome', models.CharField(choices=[('moved', 'moved'), ('supplied', 'same hours, other cards'), ('displaced', 'displaced')], max_length=10)),
                 ('from_version', models.PositiveIntegerField()),
                 ('price_difference_fen', models.BigIntegerField(default=0)),
                 ('compensation_fen', models.BigIntegerField(default=0)),
@@ -232,6 +232,7 @@ class Migration(migrations.Migration):
                 ('start_hour', models.IntegerField()),
                 ('end_hour', models.IntegerField()),
                 ('cards', models.PositiveIntegerField()),
+                ('price_mfen', models.BigIntegerField(null=True, verbose_name='price above the slot price (1/1000 fen per card-hour)')),
                 ('allocation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shares', to='compute.allocation')),
                 ('deposit', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shares', to='compute.deposit')),
             ],
