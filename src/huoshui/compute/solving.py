@@ -9,6 +9,7 @@ import numpy as np
 
 from huoshui.clearing import capacity
 from huoshui.clearing.capacity import archive
+from huoshui.clearing.capacity.queues import first_come
 from huoshui.terms.rounding import BPS
 
 MILLI = 1000
@@ -62,7 +63,7 @@ def figures(problem: capacity.Problem, result: capacity.Result, settings: dict[s
         "objective_mfen": int(result.objective),
         "bound_mfen": int(result.bound),
         "gap_bps": int(result.gap_bps),
-        "first_come_mfen": int(capacity.first_come(problem).value),
+        "first_come_mfen": int(first_come(problem).value),
         "paid_fen": int((card_part - concession + transfer).sum()),
         "sellers_fen": int((card_part - fee).sum()),
         "carriers_fen": int(transfer.sum()),
