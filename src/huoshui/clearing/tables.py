@@ -14,6 +14,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -31,6 +32,17 @@ FAULTS_MAX = 1_000
 """Faults kept; the rest are counted."""
 XLSX_UNPACKED_BYTES_MAX = 512 << 20
 XLSX_PARTS_MAX = 2_000
+XLSX_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    KeyError,
+    IndexError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    NotImplementedError,
+)
+"""What a broken workbook makes zipfile and openpyxl raise."""
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 """China has kept one offset without summer time since 1991."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -154,7 +166,6 @@ def _parquet(table: str, data: bytes) -> Text:
 def _xlsx(table: str, data: bytes) -> Text:
     """The first sheet. Formulas count as the value last computed for them."""
     from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         _check_parts(table, data)
@@ -163,7 +174,7 @@ def _xlsx(table: str, data: bytes) -> Text:
         sheet.reset_dimensions()
         cells = sheet.iter_rows(max_col=COLUMNS_MAX + 1, values_only=True)
         return _rows(table, ([_cell(value) for value in row] for row in cells), unquote=False)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, IndexError, ValueError, SyntaxError) as error:
+    except XLSX_ERRORS as error:
         if isinstance(error, BadTable):
             raise
         raise _refused(table, "file", str(error)[:80], "xlsx") from None

@@ -93,7 +93,7 @@ def clear_capacity(
 def verify(directory: Annotated[Path, typer.Argument(help="A directory that `huoshui clear capacity` wrote")]) -> None:
     """Check a cleared round: every statement of the result, and that every file follows from problem and result."""
     from huoshui.clearing import capacity
-    from huoshui.clearing.capacity import archive, public_verify, report
+    from huoshui.clearing.capacity import archive, report
 
     try:
         problem = archive.unpack(capacity.Problem, (directory / "problem.npz").read_bytes())
@@ -109,14 +109,7 @@ def verify(directory: Annotated[Path, typer.Argument(help="A directory that `huo
             if not path.is_file() or path.read_bytes() != data:
                 found.append(f"{name}: is not what problem and result give")
     if (directory / PUBLIC).exists():
-        try:
-            document = public_verify.read(str(directory / PUBLIC))
-            found += [f"{PUBLIC}: {failure}" for failure in public_verify.failures(document)]
-            digests = (document["statement"].get("problem_digest"), document["statement"].get("result_digest"))
-            if digests != (problem.digest(), result.digest()):
-                found.append(f"{PUBLIC}: is about another round")
-        except ValueError as error:
-            found.append(f"{PUBLIC}: {error}")
+        found += [f"{PUBLIC}: {failure}" for failure in _public_failures(directory / PUBLIC, problem, result)]
     for line in found[:FAULTS_SHOWN]:
         errors.print(f"不符 FAILED  {line}", markup=False)
     if found:
@@ -185,6 +178,22 @@ def _write(out: Path, files: dict[str, bytes]) -> None:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _public_failures(path: Path, problem: Any, result: Any) -> list[str]:
+    """What the public verifier finds, and whether the document is what problem and result give for its salts."""
+    from huoshui.clearing.capacity import public, public_verify
+
+    try:
+        document = public_verify.read(str(path))
+        failures = public_verify.failures(document)
+        if failures:
+            return failures
+        salts = [row["salt"] for row in document["table"]]
+        same = document == public.public_document(problem, result, salts=salts, opened=True)
+        return [] if same else ["is not what problem and result give"]
+    except (KeyError, TypeError, ValueError) as error:
+        return [f"malformed: {error}"]
 
 
 # --- showing ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import io
 import json
 import typing
 import zipfile
+import zlib
 from typing import Any, TypeVar
 
 import numpy as np
@@ -54,7 +55,7 @@ def unpack(kind: type[Record], data: bytes) -> Record:
                 if name.endswith(".npy")
             }
         return typing.cast(Record, _put_together(kind, plain, "", arrays))
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, EOFError, NotImplementedError) as error:
         raise ArchiveError(f"not an archive of a {kind.__name__}: {error}") from error
 
 
