@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock, figures
 from huoshui.base.figures import Figure
+from huoshui.compute.depositing import DepositCalendar
 from huoshui.compute.queries import Grid
 
 HOURS_PER_DAY = 24
@@ -74,3 +75,42 @@ def utilisation(grid: Grid) -> Figure:
 def refusal_bars(counts: Mapping[str, int]) -> Figure:
     """Refused requests by reason."""
     return figures.bars(_("Refused requests by reason"), list(counts), list(counts.values()), _("requests"))
+
+
+# --- the desk and one deposit at a glance ----------------------------------------------------------------------------
+
+
+def offered_and_sold(grid: Grid) -> Figure:
+    """Card-hours of every six hours of a round: sold, and idle still."""
+    step = 6
+    starts = range(0, grid.round.hours, step)
+    columns = [clock.local(clock.instant_of(grid.round.start_hour + hour)).strftime("%m-%d %H:00") for hour in starts]
+    sold, free = ([int(cards[:, hour : hour + step].sum()) for hour in starts] for cards in (grid.sold, grid.free))
+    title = _("Idle card-hours and what was sold of them")
+    return figures.stacked(title, columns, {_("sold"): sold, _("still idle"): free}, _("card-hours"))
+
+
+def deposit_map(calendar: DepositCalendar, days: Iterable[int], show: str) -> Figure:
+    """Days × hours of a deposit: cards sold unless `show` asks for those offered, free or recalled."""
+    titles = {"offered": _("Cards offered"), "free": _("Cards not sold"), "recalled": _("Cards recalled")}
+    cards = getattr(calendar, show if show in titles else "sold")
+    chosen = list(days)
+    values = [
+        [int(count) if there else None for count, there in zip(cards[day], calendar.offered[day], strict=True)]
+        for day in chosen
+    ]
+    names = [calendar.days[day].strftime("%m-%d") for day in chosen]
+    columns = [f"{hour:02d}" for hour in range(HOURS_PER_DAY)]
+    return figures.heat_map(titles.get(show, _("Cards sold")), names, columns, values, _("cards"))
+
+
+def deposit_money(calendar: DepositCalendar, days: Iterable[int]) -> Figure:
+    """Earnings of each day after the fee, against the energy of what was sold (yuan)."""
+    chosen = list(days)
+    energy = calendar.energy_mfen
+    series: dict[str, list[float | None]] = {
+        _("earnings after the fee"): [_yuan(int(calendar.earned_mfen[day].sum())) for day in chosen],
+        _("energy cost"): [None if energy is None else _yuan(int(energy[day].sum())) for day in chosen],
+    }
+    names = [calendar.days[day].strftime("%m-%d") for day in chosen]
+    return figures.lines(_("Earnings against energy cost"), names, series, _("yuan"), step=True)

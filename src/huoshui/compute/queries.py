@@ -22,6 +22,7 @@ from huoshui.compute.budgets import subject_of
 from huoshui.compute.models import (
     Allocation,
     CardModel,
+    Delivery,
     Deposit,
     DepositStretch,
     Pool,
@@ -37,6 +38,7 @@ from huoshui.compute.permissions import DELIVER, DEPOSIT, READ, REQUEST, VERIFY
 from huoshui.registry.models import Party, RoleKind
 from huoshui.registry.queries import parties_of, publications_in_force
 from huoshui.terms.round_terms import RoundTerms
+from huoshui.terms.rounding import MILLI
 
 PUBLISHED = (Round.State.PUBLISHED, Round.State.SETTLED)
 Int64 = npt.NDArray[np.int64]
@@ -105,6 +107,28 @@ def allocation_at(actor: Actor, pk: int) -> Allocation:
 def schedule(allocation: Allocation) -> list[Run]:
     """The runs of the newest schedule, in order."""
     return list(allocation.runs.filter(version=allocation.version).select_related("pool").order_by("start_hour"))
+
+
+def delivery_progress(rows: Iterable[Allocation]) -> list[tuple[Allocation, int, int]]:
+    """Each allocation with the milli-card-hours of its schedule and those reported, in two queries."""
+    found = list(rows)
+    hours = Run.objects.filter(allocation__in=found, version=F("allocation__version")).values("allocation")
+    hours = hours.annotate(all=Sum(F("end_hour") - F("start_hour"))).order_by()
+    given = {row["allocation"]: row["all"] for row in hours}
+    reports = Delivery.objects.filter(allocation__in=found).values("allocation").annotate(all=Sum("milli_card_hours"))
+    told = {row["allocation"]: row["all"] for row in reports.order_by()}
+    return [(row, given.get(row.pk, 0) * row.request.cards * MILLI, told.get(row.pk, 0)) for row in found]
+
+
+def schedule_ahead(actor: Actor) -> QuerySet[Run]:
+    """Runs at the actor's sites that are not over, in order of time."""
+    sites = access.visible(Site.objects.all(), actor, DELIVER)
+    rows = Run.objects.filter(
+        pool__site__in=sites, end_hour__gt=clock.hour_of(clock.now()), version=F("allocation__version"),
+        allocation__state=Allocation.State.PLANNED,
+    )  # fmt: skip
+    rows = rows.select_related("allocation__request__entity", "pool__site", "pool__card_model")
+    return rows.order_by("start_hour", "id")
 
 
 def rounds() -> QuerySet[Round]:
@@ -255,6 +279,13 @@ def grid(round_: Round) -> Grid:
     columns = values[:, 2:].T.reshape(4, len(pools), round_.hours) if len(pools) else np.zeros((4, 0, round_.hours))
     price, shadow, offered, sold = (np.ascontiguousarray(column, np.int64) for column in columns)
     return Grid(round_, pools, price, shadow, offered, sold)
+
+
+def own_first(grid: Grid, operators: set[int]) -> Grid:
+    """The same grid with the pools of some operators before the others."""
+    order = sorted(range(len(grid.pools)), key=lambda row: grid.pools[row].site.operator_id not in operators)
+    columns = (column[order] for column in (grid.price, grid.shadow, grid.offered, grid.sold))
+    return Grid(grid.round, [grid.pools[row] for row in order], *columns)
 
 
 # --- before signing ---------------------------------------------------------------------------------------------------

@@ -2,10 +2,23 @@
 
 from django.urls import path
 
-from huoshui.compute.views import rounds
+from huoshui.compute.views import delivery, deposits, overview, rounds
 
 app_name = "compute"
 urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("deposits/", deposits.deposit_list, name="deposits"),
+    path("deposits/new/", deposits.deposit_new, name="deposit_new"),
+    path("deposits/upload/", deposits.deposit_upload, name="deposit_upload"),
+    path("deposits/upload/<slug:kind>/", deposits.deposit_template, name="deposit_template"),
+    path("deposits/resell/<int:pk>/", deposits.deposit_resell, name="deposit_resell"),
+    path("deposits/<int:pk>/", deposits.deposit_page, name="deposit"),
+    path("deposits/<int:pk>/withdraw/", deposits.deposit_withdraw, name="deposit_withdraw"),
+    path("deliveries/", delivery.delivery_list, name="deliveries"),
+    path("deliveries/upload/", delivery.delivery_upload, name="delivery_upload"),
+    path("deliveries/upload/<slug:kind>/", delivery.delivery_template, name="delivery_template"),
+    path("deliveries/schedule/<slug:kind>/", delivery.schedule_file, name="schedule_file"),
+    path("deliveries/<int:pk>/", delivery.delivery_page, name="delivery"),
     path("rounds/", rounds.round_list, name="rounds"),
     path("rounds/new/", rounds.round_new, name="round_new"),
     path("rounds/<int:number>/", rounds.round_page, name="round"),

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock
+from huoshui.base.requests import actor_of
+from huoshui.compute.depositing import Tally
 from huoshui.compute.models import Allocation, Deposit, Request, Round
+from huoshui.compute.permissions import VERIFY
 
 register = template.Library()
 LEVELS = {
@@ -24,9 +28,16 @@ ROW_LEVELS = {
 
 
 @register.filter
-def hour_slot(hour: int | None) -> str:
-    """An hour since the epoch as local date and time; — when unknown."""
-    return "—" if hour is None else clock.local(clock.instant_of(hour)).strftime("%Y-%m-%d %H:%M")
+def hour_slot(hour: int | None, form: str = "") -> str:
+    """An hour since the epoch as local date and time (`short`: no year; `day`: no time); — when unknown."""
+    shape = {"short": "%m-%d %H:%M", "day": "%m-%d"}.get(form, "%Y-%m-%d %H:%M")
+    return "—" if hour is None else clock.local(clock.instant_of(hour)).strftime(shape)
+
+
+@register.filter
+def reach(tally: Tally) -> str:
+    """From the first to the last hour of a deposit."""
+    return f"{hour_slot(tally.first_hour)} – {hour_slot(tally.last_hour)}"
 
 
 @register.filter
@@ -74,3 +85,10 @@ def digest_title(name: str) -> str:
         "terms": _("round terms"), "problem": _("problem"), "result": _("result"),
         "commitments_root": _("commitments to the requests"), "statement": _("public statement"),
     }.get(name, name)  # fmt: skip
+
+
+@register.simple_tag(takes_context=True)
+def round_url(context: template.Context, round_: Round) -> str:
+    """The page of a round: the whole of it for those who verify rounds, else what is public."""
+    name = "compute:round" if actor_of(context["request"]).can(VERIFY) else "compute:public_round"
+    return reverse(name, args=[round_.number])

@@ -1,0 +1,151 @@
+"""Delivery reports: what operators say ran, one by one or by file, and the schedule they work from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from huoshui.base import clock, export
+from huoshui.base.errors import Refused
+from huoshui.base.requests import actor_of
+from huoshui.base.views import page, post_action, show_refusal
+from huoshui.compute import queries, schedules, settle, uploads
+from huoshui.compute.actions import delivery
+from huoshui.compute.actions.delivery import ROWS_MAX
+from huoshui.compute.forms_deposits import DeliveryForm
+from huoshui.compute.models import Allocation, Run
+from huoshui.compute.permissions import DELIVER
+from huoshui.registry.models import RoleKind
+from huoshui.registry.queries import parties_of
+from huoshui.terms.rounding import MILLI
+
+ROWS_PER_PAGE = 25
+PREVIEW_ROWS_MAX = 50
+TABS = ("due", "coming", "finished")
+
+
+@page(DELIVER)
+def delivery_list(request: HttpRequest) -> HttpResponse:
+    """Allocations at the person's sites: those with hours to report, those to come, those that are finished."""
+    show = request.GET.get("show", TABS[0])
+    rows, now = queries.allocations(actor_of(request)), clock.hour_of(clock.now())
+    if show == "finished":
+        rows = rows.exclude(state=Allocation.State.PLANNED).order_by("-id")
+    else:
+        rows = rows.filter(state=Allocation.State.PLANNED)
+        rows = rows.filter(first_hour__gt=now) if show == "coming" else rows.filter(first_hour__lte=now)
+    listed = Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page_obj": listed, "rows": queries.delivery_progress(listed), "show": show, "now": now,
+        "grace_hours": settle.REPORT_GRACE_HOURS,
+    }  # fmt: skip
+    return render(request, "compute/deliveries.html", context)
+
+
+@page(DELIVER)
+def delivery_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """One allocation: its runs, what is reported, and the form for what ran next."""
+    allocation = queries.allocation_at(actor_of(request), pk)
+    runs, reports = queries.schedule(allocation), schedules.reports_of(allocation)
+    form = DeliveryForm(request.POST or None, initial=_next_stretch(allocation, runs))
+    if form.is_valid():
+        named = {"allocation": allocation, **form.cleaned_data}
+        if post_action(request, delivery.report_delivery, form, _("The report is stored."), **named):
+            return redirect("compute:delivery", pk)
+    given = sum(run.end_hour - run.start_hour for run in runs) * allocation.request.cards * MILLI
+    context = {
+        "allocation": allocation, "runs": runs, "reports": allocation.deliveries.order_by("start_hour"),
+        "form": form, "given": given, "reported": sum(report.milli_card_hours for report in reports),
+        "open": allocation.state == Allocation.State.PLANNED, "statement": delivery.statement_of(allocation),
+        "report_until": runs[-1].end_hour + settle.REPORT_GRACE_HOURS if runs else None,
+    }  # fmt: skip
+    return render(request, "compute/delivery.html", context)
+
+
+def _next_stretch(allocation: Allocation, runs: list[Run]) -> dict[str, Any]:
+    """The first hours that are over and not reported, as if all of them had run in full."""
+    now, known = clock.hour_of(clock.now()), set(settle.spread_over_hours(schedules.reports_of(allocation)))
+    for run in runs:
+        open_hours = [hour for hour in range(run.start_hour, min(run.end_hour, now)) if hour not in known]
+        if open_hours:
+            start = end = open_hours[0]
+            while end in open_hours:
+                end += 1
+            return {"start_hour": start, "end_hour": end, "milli_card_hours": allocation.request.cards * (end - start)}
+    return {}
+
+
+@page(DELIVER)
+def delivery_upload(request: HttpRequest) -> HttpResponse:
+    """Delivery reports by file: shown first, taken in when confirmed."""
+    actor = actor_of(request)
+    operators = parties_of(actor, DELIVER).filter(roles__kind=RoleKind.OPERATOR).distinct()
+    form = uploads.UploadForm(operators, request.POST or None, request.FILES or None)
+    context: dict[str, Any] = {"form": form, "columns": delivery.COLUMNS}
+    if form.is_valid():
+        data = form.cleaned_data
+        try:
+            rows = delivery.read_file(data["name"], data["data"])
+        except Refused as error:
+            show_refusal(form, error)
+            return render(request, "compute/delivery_upload.html", context)
+        named = {"operator": data["party"], "rows": rows}
+        if data["confirmed"]:
+            count = post_action(request, delivery.import_deliveries, form, **named)
+            if count is not None:
+                said = ngettext("%(count)s report was taken in.", "%(count)s reports were taken in.", count)
+                messages.success(request, said % {"count": count})
+                return redirect("compute:deliveries")
+        else:
+            context |= {
+                "rows": rows[:PREVIEW_ROWS_MAX], "count": len(rows),
+                "problems": uploads.faults_of(delivery.import_deliveries, actor, **named),
+                "requests": len({row.request for row in rows}),
+                "milli_card_hours": sum(row.milli_card_hours for row in rows),
+            }  # fmt: skip
+    return render(request, "compute/delivery_upload.html", context)
+
+
+@page(DELIVER)
+def delivery_template(request: HttpRequest, kind: str) -> HttpResponse:
+    """What is over and not reported, as a file to fill in and send back; card-hours as if all had run."""
+    rows = queries.allocations(actor_of(request)).filter(
+        state=Allocation.State.PLANNED, first_hour__lt=clock.hour_of(clock.now())
+    )
+    found = []
+    for allocation in rows[:ROWS_MAX]:
+        if known := _next_stretch(allocation, queries.schedule(allocation)):
+            found.append((
+                allocation.request.number, _written(known["start_hour"]), _written(known["end_hour"]),
+                known["milli_card_hours"], "",
+            ))  # fmt: skip
+    return export.response(kind, _("delivery"), [column.zh for column in delivery.COLUMNS], found)
+
+
+@page(DELIVER)
+def schedule_file(request: HttpRequest, kind: str) -> HttpResponse:
+    """The schedule of the person's sites from now on: who runs where, on how many cards, up to which amount."""
+    rows = queries.schedule_ahead(actor_of(request))[:ROWS_MAX]
+    headers = [
+        _("Request"), _("Entity"), _("Site"), _("Card model"), _("Start"), _("End"), _("Cards"),
+        _("Spending cap (yuan)"),
+    ]  # fmt: skip
+    cells = (
+        (
+            run.allocation.request.number, run.allocation.request.entity.name, run.pool.site.name,
+            run.pool.card_model.name, _written(run.start_hour), _written(run.end_hour), run.allocation.request.cards,
+            export.yuan(run.allocation.spending_cap_fen),
+        )
+        for run in rows
+    )  # fmt: skip
+    return export.response(kind, _("schedule"), headers, cells)
+
+
+def _written(hour: int) -> str:
+    return clock.local(clock.instant_of(hour)).strftime("%Y-%m-%d %H:%M")
