@@ -4,11 +4,11 @@ For any prices pi >= 0 no plan is worth more than
 
     D(pi) = sum over requests of max(0, budget - cheapest option at pi) + sum over rungs of cards * max(0, pi - reserve)
 
-so every price vector proves a bound, and the best one found is returned (docs/algorithms/capacity.md has the proof).
-D is convex and piecewise linear; (demand - supply) at pi is the direction in which prices should move. The volume method
-averages these directions, steps from the best prices so far and adapts step and target to success. D is evaluated in
-int64; the path uses only IEEE addition, multiplication, division and square root in fixed order, so it is the same
-everywhere.
+so every price vector proves a bound, and the best one found is returned (docs/algorithms/capacity.md has the
+proof). D is convex and piecewise linear; (demand - supply) at pi is the direction in which prices should move.
+The volume method averages these directions, steps from the best prices so far, adapts step and target to
+success, and starts its average afresh when the step has become too short. D is evaluated in int64; the path
+uses only IEEE addition, multiplication, division and square root in fixed order, so it is the same everywhere.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from huoshui.clearing.capacity.grid import Grid, take
 from huoshui.clearing.capacity.oracle import Answer, respond_all
 from huoshui.clearing.capacity.problem import PRICE_MAX, Int64
 
-STEP_START, STEP_MAX, STEP_MIN = 0.1, 2.0, 1e-5
-STALL = 4
+STEP_START, STEP_MAX, STEP_MIN = 0.1, 2.0, 1e-3
+STALL = 3
 """Steps without a better bound before the step shrinks."""
-BLEND_EARLY, BLEND_LATE = 0.2, 0.1
+BLEND_EARLY, BLEND_LATE = 0.1, 0.05
 """Weight of the newest direction in the average."""
 SAMPLE_MAX, SAMPLE_STEP = 6_000, 4
 """Requests above which prices start on a sample, and how much coarser each level is."""
@@ -110,7 +110,10 @@ def _descend(
         else:
             stall += 1
             if stall % STALL == 0:
-                step = max(STEP_MIN, step * 0.66)
+                step *= 0.66
+        if step < STEP_MIN:
+            step, direction = STEP_START, _imbalance(grid, best, weight)
+            continue
         if best.value < target + 0.02 * abs(target):
             target = best.value - 0.05 * abs(best.value)
         blend = BLEND_EARLY if done < steps // 2 else BLEND_LATE

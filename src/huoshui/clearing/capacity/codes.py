@@ -13,8 +13,8 @@ class Refusal(IntEnum):
     NO_CAPACITY  no acceptable pool offers the cards for the hours needed inside the window
     BUDGET       the budget is below the cheapest reserve cost (plus transfer) of any placement on an empty grid
     PRICE        the budget does not exceed the cheapest placement at slot prices
-    KEPT_FOR_SMALL  it does, but that placement is in a pool and day where others already fill their part
-    MISSED       it does: the slot prices would have admitted it, and cards together did not fit (listed with the amount)
+    KEPT_FOR_SMALL  it does, but in that pool, on a day of its window, it could lift others over their part
+    MISSED       it does: the slot prices would have admitted it, but its cards together did not fit; listed with amount
     """
 
     SERVED = 0

@@ -1,9 +1,9 @@
 """The problem as flat arrays that compiled loops can walk: supply ladders per cell and options per request.
 
-An *option* is a request in one pool: its window after the transfer lead time, the hours that the pool's model needs and
-the transfer cost. Options that cannot fit (cards above the capacity of every needed hour) or that cost more than the budget
-even on an empty grid are dropped here. Dropping them is what makes the bound tight: a linear relaxation would otherwise
-serve a tenth of a request that no site could ever run.
+An *option* is a request in one pool: its window after the transfer lead time, the hours that the pool's model
+needs and the transfer cost. Options that cannot fit (cards above the capacity of every needed hour) or that
+cost more than the budget even on an empty grid are dropped here. Dropping them is what makes the bound tight: a
+linear relaxation would otherwise serve a tenth of a request that no site could ever run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Grid(NamedTuple):
     capacity int64[P,T]; ladder of cell c is rungs rung_from[c]..rung_from[c+1], cheapest first: rung_cards,
     rung_price, rung_deposit. Options of request r are option_from[r]..option_from[r+1]: option_pool, option_start and
     option_end (window), option_hours, option_transfer. cards, budget, min_piece (0 = rigid), small: as in Problem.
-    cuts int64[K], ascending: gang sizes that get a price of their own in the bound. day int32[T]: local day of each hour.
+    cuts int64[K], ascending: gang sizes that get a price of their own in the bound.
+    day int32[T]: local day of each hour.
     """
 
     hours: int
@@ -54,7 +55,7 @@ CUTS_MAX = 8
 
 
 class Screening(NamedTuple):
-    """Why a request has no option: refusal int8[n] (0 = has one), cheapest int64[n] and its pool int32[n] (BUDGET only)."""
+    """Why a request has no option: refusal int8[n], 0 = has one; for BUDGET, cheapest cost int64[n] and its pool int32[n]."""
 
     refusal: np.ndarray
     cheapest: Int64
@@ -63,27 +64,34 @@ class Screening(NamedTuple):
 
 def build(problem: Problem) -> tuple[Grid, Screening]:
     """Flatten `problem` and drop hopeless options."""
-    ladder = _ladders(problem)
-    shape = (problem.pools, problem.hours)
-    wide = np.int64
-    args = (problem.capacity, *ladder[:3], problem.pool_model, problem.pool_region)
-    cols = (problem.cards.astype(wide), problem.run_hours, problem.earliest, problem.deadline, problem.budget)
+    rung_from, rung_cards, rung_price, rung_deposit = _ladders(problem)
+    supply = (problem.capacity, rung_from, rung_cards, rung_price, problem.pool_model, problem.pool_region)
+    cards = problem.cards.astype(np.int64)
+    columns = (cards, problem.run_hours, problem.earliest, problem.deadline, problem.budget)
     more = (problem.min_piece, problem.lead_hours, problem.transfer_cost)
-    keep, refusal, cheapest, pool = _screen(shape[1], *args, *cols, *more)
+    keep, refusal, cheapest, pool = _screen(problem.hours, *supply, *columns, *more)
     request, at = np.nonzero(keep)
-    model, region = problem.pool_model[at], problem.pool_region[at]
-    start = problem.earliest[request] + problem.lead_hours[request, region]
-    options = (
-        np.concatenate(([0], np.cumsum(keep.sum(axis=1)))).astype(wide),
-        at.astype(np.int32),
-        start.astype(np.int32),
-        problem.deadline[request].astype(np.int32),
-        problem.run_hours[request, model].astype(np.int32),
-        problem.transfer_cost[request, region].astype(wide),
+    region = problem.pool_region[at]
+    grid = Grid(
+        hours=problem.hours,
+        capacity=np.array(problem.capacity),
+        rung_from=rung_from,
+        rung_cards=rung_cards,
+        rung_price=rung_price,
+        rung_deposit=rung_deposit,
+        option_from=np.concatenate(([0], np.cumsum(keep.sum(axis=1)))).astype(np.int64),
+        option_pool=at.astype(np.int32),
+        option_start=(problem.earliest[request] + problem.lead_hours[request, region]).astype(np.int32),
+        option_end=np.array(problem.deadline[request]),
+        option_hours=np.array(problem.run_hours[request, problem.pool_model[at]]),
+        option_transfer=np.array(problem.transfer_cost[request, region]),
+        cards=cards,
+        budget=np.array(problem.budget),
+        min_piece=np.array(problem.min_piece),
+        small=np.array(problem.small),
+        cuts=_cuts(problem),
+        day=local_day(problem.horizon_start, problem.hours),
     )
-    tail = (cols[0], np.array(problem.budget), np.array(problem.min_piece), np.array(problem.small), _cuts(problem))
-    day = local_day(problem.horizon_start, problem.hours)
-    grid = Grid(shape[1], np.array(problem.capacity), *ladder, *options, *tail, day)
     return grid, Screening(refusal, cheapest, pool)
 
 

@@ -49,10 +49,9 @@ class Options:
     @classmethod
     def for_size(cls, requests: int, **changes: int) -> Options:
         """Work that ends within a minute on two cores for 300 to 100,000 requests over a week."""
-        for limit, bound_steps, passes, moves, price_steps in SIZES:
-            if requests <= limit:
-                break
-        chosen = cls(bound_steps=bound_steps, place_passes=passes, place_moves=moves, price_steps=price_steps)
+        work = next(work for limit, *work in SIZES if requests <= limit)
+        bound_steps, coarse_steps, passes, moves, price_steps = work
+        chosen = cls(0, bound_steps, coarse_steps, passes, moves, price_steps)
         return replace(chosen, **changes)
 
     @classmethod
@@ -64,10 +63,10 @@ class Options:
 
 
 SIZES = (
-    (500, 400, 40, 20_000, 100),
-    (2_000, 600, 40, 30_000, 100),
-    (8_000, 500, 40, 30_000, 60),
-    (30_000, 300, 30, 30_000, 30),
-    (1 << 60, 150, 20, 30_000, 15),
+    (500, 1500, 150, 40, 20_000, 100),
+    (2_000, 800, 150, 40, 30_000, 100),
+    (8_000, 400, 150, 40, 16_000, 60),
+    (30_000, 150, 150, 30, 16_000, 30),
+    (1 << 60, 30, 100, 20, 16_000, 10),
 )
-"""(requests up to, bound_steps, place_passes, place_moves, price_steps)."""
+"""(requests up to, bound_steps, coarse_steps, place_passes, place_moves, price_steps)."""

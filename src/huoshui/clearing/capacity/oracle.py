@@ -1,9 +1,11 @@
-"""The per-request oracle: the cheapest hours for one request, and the best answer of many requests to given prices.
+"""The per-request oracle: the cheapest hours for one request, and the best answer of many requests to given
+prices.
 
-`cheapest_hours` solves one request in one pool exactly. Rigid: the cheapest window of consecutive hours, by a sliding
-sum. Preemptible: the cheapest set of hours whose unbroken pieces all reach the shortest length, by dynamic programming over
-(hour, hours taken so far). `respond` maps it over a chunk of requests; it is a plain function over columns, so that threads
-now and a cluster engine later run the same code. All arithmetic is int64 and ties go to the earlier hour and option.
+`cheapest_hours` solves one request in one pool exactly. Rigid: the cheapest window of consecutive hours, by a
+sliding sum. Preemptible: the cheapest set of hours whose unbroken pieces all reach the shortest length, by
+dynamic programming over (hour, hours taken so far). `respond` maps it over a chunk of requests; it is a plain
+function over columns, so that threads now and a cluster engine later run the same code. All arithmetic is int64
+and ties go to the earlier hour and option.
 """
 
 from __future__ import annotations
@@ -177,8 +179,8 @@ def gang_price(cuts, prices, cards, pool, hour):  # type: ignore[no-untyped-def]
 def respond(grid, prices, first, last, cost, option, load):  # type: ignore[no-untyped-def]
     """Best answer of requests first..last-1 to `prices` int64[1+K,P,T] (card price, then gang prices of grid.cuts).
 
-    Writes the least cost (transfer included; the budget when no option is below it) and its option (-1: none), and adds the
-    cards wanted to `load` int64[1+K,P,T], for each cut in whole gangs of that size.
+    Writes the least cost (transfer included; the budget when no option is below it) and its option (-1: none), and
+    adds the cards wanted to `load` int64[1+K,P,T], for each cut in whole gangs of that size.
     """
     scratch = new_scratch(grid.hours)
     best_taken = np.zeros(grid.hours, np.int32)
@@ -209,7 +211,7 @@ def respond(grid, prices, first, last, cost, option, load):  # type: ignore[no-u
 
 
 class Answer(NamedTuple):
-    """Answers of all requests to one price vector: cost int64[n], option int64[n] (-1 stays out), load int64[1+K,P,T]."""
+    """Answers of all requests to one price vector: cost int64[n], option int64[n] (-1: none), load int64[1+K,P,T]."""
 
     cost: Int64
     option: Int64

@@ -1,16 +1,15 @@
 """The plan: price-guided insertion, then ruin and recreate under a falling threshold.
 
-The prices of the bound say what each hour is worth to others. Greedy insertion in order of surplus per card-hour at
-those prices gives a first plan. Then small parts of it are ruined (requests that overlap in one or two pools) and recreated in
-random orders together with refused requests; a result is kept when it is better, or worse by less than a threshold that
-falls to zero. Pools are dealt anew into groups before each pass and groups touch nothing in common, so threads work on
-groups without changing what is computed. All quantities are int64, random numbers are splitmix64 from the seed.
+The prices of the bound say what each hour is worth to others. Greedy insertion in order of surplus per
+card-hour at those prices gives a first plan. Then small parts of it are ruined (requests that overlap in one or
+two pools) and recreated in random orders together with refused requests; a result is kept when it is better, or
+worse by less than a threshold that falls to zero. Pools are dealt anew into groups before each pass and groups
+touch nothing in common, so threads work on groups without changing what is computed. All quantities are int64,
+random numbers are splitmix64 from the seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numba as nb
@@ -18,7 +17,7 @@ import numpy as np
 
 from huoshui.clearing.capacity.grid import Grid, added_cost
 from huoshui.clearing.capacity.oracle import FAR, cheapest_hours, gang_price, new_scratch
-from huoshui.clearing.capacity.problem import Bool, Int32, Int64
+from huoshui.clearing.capacity.problem import Int32, Int64
 
 RUIN_MAX = 24
 FRESH_MAX = 16
@@ -27,9 +26,9 @@ OPTIONS_TRIED_MAX = 8
 
 
 class Plan(NamedTuple):
-    """option int64[n], -1 = not served; taken int32: hours of request r are taken[taken_from[r]:][:hours of its option].
+    """option int64[n], -1 = not served; hours of request r: taken[taken_from[r]:][:hours of its option], int32.
 
-    load int64[P,T] cards in use; others_room int64[P,days]: card-hours that requests which are not small may still take.
+    load int64[P,T] cards in use; others_room int64[P,days]: card-hours still open to requests that are not small.
     """
 
     option: Int64
@@ -52,7 +51,7 @@ def empty_plan(grid: Grid, others_room: Int64) -> Plan:
 
 
 def copy_plan(plan: Plan) -> Plan:
-    return Plan(*(column.copy() for column in plan))
+    return Plan(plan.option.copy(), plan.taken_from, plan.taken.copy(), plan.load.copy(), plan.others_room.copy())
 
 
 def plan_value(grid: Grid, plan: Plan) -> int:

@@ -1,10 +1,11 @@
 """Slot prices: what buyers pay and sellers receive in each cell.
 
-The rule: at least the highest reserve price used in the cell; every served request pays at most its budget; among
-such prices, little missed surplus of refused requests plus (price - reserve) x unsold card-hours. That sum is convex and
-piecewise linear in the prices. We start from the floors and from the shadow prices, follow subgradients with an exact
-penalty for budgets overrun, and repair each trial into prices that obey the rule. The cheapest repaired trial is kept.
-A served request is dropped only when the floors themselves exceed its budget.
+The rule: at least the highest reserve price used in the cell; every served request pays at most its budget;
+among such prices, little missed surplus of refused requests plus (price - reserve) x unsold card-hours. That
+sum is convex and piecewise linear in the prices. We start from the floors and from the shadow prices, follow
+subgradients with an exact penalty for budgets overrun, and repair each trial into prices that obey the rule.
+The cheapest repaired trial is kept. A served request is dropped only when the floors themselves exceed its
+budget.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ def drop_unsupported(grid: Grid, plan: Plan, price_step: int) -> Bool:
     while True:
         short = grid.budget - charge(grid, plan, floor_prices(grid, plan, price_step))
         short[plan.option < 0] = 0
-        worst = int(short.argmin())
-        if short[worst] >= 0:
+        if short.min(initial=0) >= 0:
             return dropped
+        worst = int(short.argmin())
         remove(grid, plan, worst)
         dropped[worst] = True
 
 
 def floor_prices(grid: Grid, plan: Plan, price_step: int) -> Int64:
-    """Least price of each cell: its highest reserve in use (lowest on offer when idle), up to a multiple of price_step."""
+    """Least price of each cell: its highest reserve in use (lowest on offer when idle), up to a whole price_step."""
     top = _top_reserve(grid.rung_from, grid.rung_cards, grid.rung_price, plan.load.ravel())
     return (-(-top // price_step) * price_step).reshape(plan.load.shape)
 
@@ -89,7 +90,9 @@ def _repair(grid, plan, floors, prices, price_step):  # type: ignore[no-untyped-
         part = (room << SHARE_BITS) // excess
         for k in range(plan.taken_from[r], plan.taken_from[r] + grid.option_hours[o]):
             over = fixed[p, plan.taken[k]] - floors[p, plan.taken[k]]
-            fixed[p, plan.taken[k]] = floors[p, plan.taken[k]] + ((over * part) >> SHARE_BITS) // price_step * price_step
+            fixed[p, plan.taken[k]] = (
+                floors[p, plan.taken[k]] + ((over * part) >> SHARE_BITS) // price_step * price_step
+            )
     return fixed
 
 

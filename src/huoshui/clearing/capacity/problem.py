@@ -1,10 +1,10 @@
 """What a round has to decide: idle cards on offer and requests for them, as frozen numpy columns.
 
-The idea: a *pool* is one card model at one site; a *cell* is one pool in one hour. Deposits fill cells with cards at
-a reserve price, so the supply of a cell is a ladder of (cards, reserve). A request runs on `cards` cards together, in one
-pool, for the hours that its model needs, inside its window. Everything is an integer: money in 1/1000 fen, prices
-in 1/1000 fen per card-hour, hours as offsets from `horizon_start`. The ranges asserted here are what makes int64
-arithmetic exact everywhere else, so no later step checks for overflow.
+The idea: a *pool* is one card model at one site; a *cell* is one pool in one hour. Deposits fill cells with
+cards at a reserve price, so the supply of a cell is a ladder of (cards, reserve). A request runs on `cards`
+cards together, in one pool, for the hours that its model needs, inside its window. Everything is an integer:
+money in 1/1000 fen, prices in 1/1000 fen per card-hour, hours as offsets from `horizon_start`. The ranges
+asserted here are what makes int64 arithmetic exact everywhere else, so no later step checks for overflow.
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ class Problem:
         _check((early >= 0) & (early < late), "earliest", "at least 0 and before the deadline", early)
         _check(late <= self.hours, "deadline", f"at most the horizon of {self.hours} hours", late)
         _check((budget >= 0) & (budget <= MONEY_MAX), "budget", f"0 to {MONEY_MAX}", budget)
-        _check((piece >= self.preemptible) & (piece <= HOURS_MAX), "min_piece", f"1 to {HOURS_MAX} if preemptible", piece)
+        _check(
+            (piece >= self.preemptible) & (piece <= HOURS_MAX), "min_piece", f"1 to {HOURS_MAX} if preemptible", piece
+        )
         _check(self.preemptible | (piece == 0), "min_piece", "0 for a rigid request", piece)
         _check((self.priority >= 0) & (self.priority < 100), "priority", "0 to 99", self.priority)
         _check((lead >= -1) & (lead <= HOURS_MAX), "lead_hours", f"-1 to {HOURS_MAX}", lead)

@@ -1,7 +1,7 @@
 """An estimate for one request at published slot prices: the cheapest placement in what is still free.
 
-Nothing is decided or held here. The range goes from the cheapest placement in the window to the price of the unbroken run that
-ends first, so a buyer sees what waiting is worth.
+Nothing is decided or held here. The range goes from the cheapest placement in the window to the price of the
+unbroken run that ends first, so a buyer sees what waiting is worth.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Market:
 
 @dataclass(frozen=True, eq=False)
 class Ask:
-    """One request without a budget; columns as in Problem: run_hours int32[M], lead_hours int32[R], transfer_cost int64[R]."""
+    """One request without a budget, as in Problem: run_hours int32[M], lead_hours int32[R], transfer_cost int64[R]."""
 
     cards: int
     run_hours: Int32
@@ -48,7 +48,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Quote:
-    """The cheapest placement: pool, unbroken runs [start, end), low = its cost; high = cost of the soonest unbroken run.
+    """The cheapest placement: pool, runs [start, end), low = its cost; high = cost of the soonest unbroken run.
 
     1/1000 fen, transfer included. high equals low when no unbroken run fits or when it is not dearer.
     """
@@ -81,28 +81,74 @@ def unbroken(hours: Int32) -> tuple[tuple[int, int], ...]:
 
 @nb.njit(cache=True, nogil=True)
 def _quote(  # type: ignore[no-untyped-def]
-    pool_model, pool_region, slot_price, free, cards, run_hours, lead_hours, earliest, deadline, transfer_cost, min_piece
+    pool_model,
+    pool_region,
+    slot_price,
+    free,
+    cards,
+    run_hours,
+    lead_hours,
+    earliest,
+    deadline,
+    transfer_cost,
+    min_piece,
 ):
-    scratch = new_scratch(free.shape[1])
-    best, best_pool, best_taken = FAR, -1, np.zeros(0, np.int32)
-    soonest, high = free.shape[1] + 1, np.int64(0)
-    for p in range(len(pool_model)):
+    scratch, pools = new_scratch(free.shape[1]), len(pool_model)
+    least, soonest, high = np.full(pools, FAR), free.shape[1] + 1, np.int64(0)
+    for p in range(pools):
         need, lead = run_hours[pool_model[p]], lead_hours[pool_region[p]]
-        lo, width = earliest + lead, deadline - earliest - lead
+        width = deadline - earliest - lead
         if need == 0 or lead < 0 or width < need:
             continue
-        run, total = 0, np.int64(0)
-        for w in range(width):
-            fits = free[p, lo + w] >= cards
-            scratch.price[w] = slot_price[p, lo + w] if fits else FAR
-            run, total = (run + 1, total + scratch.price[w]) if fits else (0, np.int64(0))
-            if run > need:
-                total -= scratch.price[w - need]
-            if run >= need and lo + w < soonest:
-                soonest, high = lo + w, total * cards + transfer_cost[pool_region[p]]
-        room = best - transfer_cost[pool_region[p]]
-        cost = cheapest_hours(scratch, width, need, min_piece, room // cards) if room > 0 else FAR
+        _fill_prices(scratch, slot_price, free, cards, p, earliest + lead, width)
+        least[p] = _cheapest_apart(scratch, width, need)
+        end, cost = _first_run(scratch, width, need)
+        if earliest + lead + end < soonest:
+            soonest, high = earliest + lead + end, cost * cards + transfer_cost[pool_region[p]]
+        least[p] = min(FAR, least[p] * cards + transfer_cost[pool_region[p]]) if least[p] < FAR else FAR
+    best, best_pool, best_taken = FAR, -1, np.zeros(0, np.int32)
+    for p in np.argsort(least):
+        if least[p] >= best:
+            break
+        need, lead = run_hours[pool_model[p]], lead_hours[pool_region[p]]
+        transfer, width = transfer_cost[pool_region[p]], deadline - earliest - lead
+        _fill_prices(scratch, slot_price, free, cards, p, earliest + lead, width)
+        cost = cheapest_hours(scratch, width, need, min_piece, (best - transfer + cards - 1) // cards)
         if cost < FAR:
-            best, best_pool = cost * cards + transfer_cost[pool_region[p]], p
-            best_taken = scratch.taken[:need] + np.int32(lo)
+            best, best_pool = cost * cards + transfer, p
+            best_taken = scratch.taken[:need] + np.int32(earliest + lead)
     return best_pool, best, high, best_taken
+
+
+@nb.njit(cache=True, nogil=True)
+def _fill_prices(scratch, slot_price, free, cards, pool, start, width):  # type: ignore[no-untyped-def]
+    for w in range(width):
+        scratch.price[w] = slot_price[pool, start + w] if free[pool, start + w] >= cards else FAR
+
+
+@nb.njit(cache=True, nogil=True)
+def _cheapest_apart(scratch, width, need):  # type: ignore[no-untyped-def]
+    """Price of the cheapest hours however scattered: no placement in this pool costs less."""
+    ranked = np.sort(scratch.price[:width])
+    total = np.int64(0)
+    for k in range(need):
+        if ranked[k] >= FAR:
+            return FAR
+        total += ranked[k]
+    return total
+
+
+@nb.njit(cache=True, nogil=True)
+def _first_run(scratch, width, need):  # type: ignore[no-untyped-def]
+    """Last hour and price of the unbroken run that ends first; (FAR, 0) when there is none."""
+    run, total = 0, np.int64(0)
+    for w in range(width):
+        if scratch.price[w] >= FAR:
+            run, total = 0, np.int64(0)
+            continue
+        run, total = run + 1, total + scratch.price[w]
+        if run > need:
+            total -= scratch.price[w - need]
+        if run >= need:
+            return np.int64(w), total
+    return np.int64(FAR), np.int64(0)

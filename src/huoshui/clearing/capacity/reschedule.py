@@ -1,15 +1,16 @@
 """After a recall or a failure: move as few requests as possible, and nobody else.
 
-Commitments of published rounds are frozen. Hours before `now` have happened. When a cell offers fewer cards than are committed,
-the fewest requests that relieve all such cells are chosen (greedy cover, then every choice that proves needless is taken
-back), and re-placed at the published slot prices in what is free:
+Commitments of published rounds are frozen. Hours before `now` have happened. When a cell offers fewer cards
+than are committed, the fewest requests that relieve all such cells are chosen (greedy cover, then every choice
+that proves needless is taken back), and re-placed at the published slot prices in what is free:
 
 - not started, or rigid: the whole run again, in any acceptable pool, inside the original window, from `now` on;
 - preemptible and started: the hours that remain (scaled, rounded up, when the new pool's model has another speed).
 
-A card that must be bought above the slot price because of a dearer deposit is charged at that deposit's reserve. The request pays
-at most what it would have paid; `difference` is the rest, for whoever recalled. Requests that find no place are displaced:
-they keep the hours already run, and the desk compensates them and lets them go first in the next round.
+A card that must be bought above the slot price because of a dearer deposit is charged at that deposit's
+reserve. The request pays at most what it would have paid; `difference` is the rest, for whoever recalled.
+Requests that find no place are displaced: they keep the hours already run, and the desk compensates them and
+lets them go first in the next round.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ class Reschedule:
 def reschedule(
     problem: Problem, result: Result, *, now: int, new_deposit_cards: Int32 | None = None, failed: Sequence[int] = ()
 ) -> Reschedule:
-    """Re-place what no longer fits. `new_deposit_cards` int32[D,T]: cards that are left; `failed`: requests to re-place anyway.
+    """Re-place what no longer fits.
 
+    `new_deposit_cards` int32[D,T]: cards that are left; `failed`: requests to re-place anyway.
     Raises ValueError when hours before `now` are changed or a failed request has no hours left.
     """
     cards = _checked(problem, result, now, new_deposit_cards, failed)
@@ -100,14 +102,16 @@ class _Board:
         np.add.at(self.capacity, problem.deposit_pool, deposit_cards.astype(np.int64))
         self.first = np.searchsorted(result.run_request, np.arange(problem.requests + 1))
         self.load = np.zeros_like(self.capacity)
-        for r in np.flatnonzero(result.served):
+        for r in np.flatnonzero(result.served).tolist():
             self.load[result.pool[r], self.hours(r)] += problem.cards[r]
         self.ladders = _ladders(problem, deposit_cards)
 
     def hours(self, r: int) -> Int32:
         """Hours that request r runs under the old schedule."""
         span = range(self.first[r], self.first[r + 1])
-        return np.concatenate([np.arange(self.result.run_start[k], self.result.run_end[k]) for k in span]).astype(np.int32)
+        return np.concatenate([np.arange(self.result.run_start[k], self.result.run_end[k]) for k in span]).astype(
+            np.int32
+        )
 
     def future(self, r: int) -> Int32:
         hours = self.hours(r)
@@ -137,7 +141,9 @@ def _ladders(problem: Problem, deposit_cards: Int32) -> list[tuple[Int64, Int64]
     hour, ladders = np.arange(problem.hours), []
     for p in range(problem.pools):
         rows = _merit_rows(problem, p)
-        ladders.append((np.cumsum(deposit_cards[rows, hour], axis=0, dtype=np.int64), problem.deposit_reserve[rows, hour]))
+        ladders.append(
+            (np.cumsum(deposit_cards[rows, hour], axis=0, dtype=np.int64), problem.deposit_reserve[rows, hour])
+        )
     return ladders
 
 
@@ -154,8 +160,8 @@ def _fewest(state: _Board, forced: list[int]) -> list[int]:
     chosen: list[int] = []
     over = np.maximum(0, load - state.capacity)
     over[:, :now] = 0
-    touching = [r for r in np.flatnonzero(result.served) if over[result.pool[r], state.future(r)].any()]
-    waiting = {int(r) for r in touching} - set(forced)
+    touching = [r for r in np.flatnonzero(result.served).tolist() if over[result.pool[r], state.future(r)].any()]
+    waiting = set(touching) - set(forced)
     while over.any():
         relief = {r: int(np.minimum(over[result.pool[r], state.future(r)], problem.cards[r]).sum()) for r in waiting}
         best = min(waiting, key=lambda r: (-relief[r], problem.cards[r], r))
@@ -261,7 +267,17 @@ def _record(state: _Board, affected: list[int], placed: dict[int, _Placement]) -
     displaced[[r for r in affected if r not in placed]] = True
     sold = _sold(problem, state.deposit_cards, load)
     return Reschedule(
-        now, *(table[:, k].copy() for k in range(4)), moved, displaced, before, cost, np.maximum(0, cost - before), sold
+        now=now,
+        run_request=table[:, 0].copy(),
+        run_pool=table[:, 1].copy(),
+        run_start=table[:, 2].copy(),
+        run_end=table[:, 3].copy(),
+        moved=moved,
+        displaced=displaced,
+        before=before,
+        cost=cost,
+        difference=np.maximum(0, cost - before),
+        deposit_sold=sold,
     )
 
 
@@ -278,7 +294,11 @@ def _sold(problem: Problem, deposit_cards: Int32, load: Int64) -> Int32:
 
 
 def verify_reschedule(
-    problem: Problem, result: Result, plan: Reschedule, new_deposit_cards: Int32 | None = None, failed: Sequence[int] = ()
+    problem: Problem,
+    result: Result,
+    plan: Reschedule,
+    new_deposit_cards: Int32 | None = None,
+    failed: Sequence[int] = (),
 ) -> tuple[Violation, ...]:
     """All false statements of `plan`; empty when it holds. Arguments as in `reschedule`."""
     cards = problem.deposit_cards if new_deposit_cards is None else new_deposit_cards
@@ -311,12 +331,12 @@ def _check(problem: Problem, result: Result, plan: Reschedule, cards: Int32, fai
             yield Violation(Breach.MOVED, f"request {r}: hours before now")
         elif plan.displaced[r] and new.get(r, set()) != past:
             yield Violation(Breach.DISPLACED, f"request {r}")
-    for r in np.flatnonzero(plan.moved | plan.displaced):
-        future = [cell for cell in old.get(int(r), ()) if cell[1] >= plan.now]
+    for r in np.flatnonzero(plan.moved | plan.displaced).tolist():
+        future = [cell for cell in old.get(r, ()) if cell[1] >= plan.now]
         if r not in failed and not any(stay[cell] + problem.cards[r] > capacity[cell] for cell in future):
             yield Violation(Breach.MOVED, f"request {r}: could have stayed")
         if plan.moved[r]:
-            yield from _check_move(problem, result, plan, int(r), old[int(r)], new.get(int(r), set()))
+            yield from _check_move(problem, result, plan, r, old[r], new.get(r, set()))
 
 
 def _check_move(

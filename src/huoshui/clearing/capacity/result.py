@@ -28,6 +28,7 @@ class Result:
     refusal int8[n] (codes.Refusal); refusal_params int64[n,3]: cheapest cost, its pool (-1 none), missed amount.
                     The cost is at slot prices, for BUDGET at reserve prices on an empty grid
     dropped bool[n], price_rule_loss  served requests that no slot price supported, and what the objective lost by it
+                    (below 0 when they had become dearer than they are worth)
     share_cost_low, share_cost_high, priority_cost_low, priority_cost_high  what the reserved share and the priority
                     classes cost: the best plan without the rule is worth at least low and at most high more
     bound_steps, place_steps  work done: with the same options and these stops a replay is exact

@@ -1,8 +1,10 @@
-"""Drives the search for a plan: priority classes one after another, the reserved share in two phases, passes in groups.
+"""Drives the search for a plan: priority classes one after another, the reserved share in two phases, passes in
+groups.
 
-Priority: class 0 is placed on all capacity and frozen, then class 1 on what is left, and so on. Reserved share: in
-phase 1 requests that are not small may take at most (1 - share) of the card-hours that a pool offers on a local day; in
-phase 2 the small requests served so far keep their places and everybody competes for the rest without that limit.
+Priority: class 0 is placed on all capacity and frozen, then class 1 on what is left, and so on. Reserved share:
+in phase 1 requests that are not small may take at most (1 - share) of the card-hours that a pool offers on a
+local day; in phase 2 the small requests served so far keep their places and everybody competes for the rest
+without that limit.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from huoshui.clearing.capacity.problem import Bool, Int32, Int64
 NO_LIMIT = 1 << 60
 GROUP_POOLS = 8
 """Pools that are searched together; a constant, so that it does not follow the number of threads."""
+HEAT = 16
+"""First threshold for worse plans: the median budget over this."""
 HOPE = 4
 """A request whose best answer costs more than (1 + 1/HOPE) of its budget is left to the last fill."""
 
@@ -83,7 +87,7 @@ class Search:
         best, best_value = copy_plan(plan), plan_value(grid, plan)
         members = order[look.hopeful[order]]
         random = np.random.Generator(np.random.PCG64([options.seed, self.passes]))
-        heat = int(np.median(grid.budget[members])) // 4 if len(members) else 0
+        heat = int(np.median(grid.budget[members])) // HEAT if len(members) else 0
         for done in range(passes):
             if self.stopped or len(members) == 0:
                 break
@@ -113,7 +117,17 @@ class Search:
         seeds = random.integers(0, 1 << 62, groups)
         jobs = [
             self.threads.submit(
-                anneal, grid, plan, self.bound.prices, self.look.rank, members[mine == g], group_of, g, moves, heat, seeds[g]
+                anneal,
+                grid,
+                plan,
+                self.bound.prices,
+                self.look.rank,
+                members[mine == g],
+                group_of,
+                g,
+                moves,
+                heat,
+                seeds[g],
             )
             for g in range(groups)
         ]

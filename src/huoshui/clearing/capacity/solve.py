@@ -22,8 +22,8 @@ from huoshui.clearing.capacity.search import Search, others_part, prospects
 def clear(problem: Problem, *, options: Options | None = None, progress: Progress | None = None) -> Result:
     """Decide which requests are served, where and when, at which slot prices, and prove how good that is.
 
-    Same problem and options, same result on every machine and with any number of workers. `progress` may return False to
-    stop early; the result then holds what was found, with the steps done.
+    Same problem and options, same result on every machine and with any number of workers. `progress` may return
+    False to stop early; the result then holds what was found, with the steps done.
     """
     options = options or Options.for_size(problem.requests)
     grid, screening = build(problem)
@@ -33,9 +33,7 @@ def clear(problem: Problem, *, options: Options | None = None, progress: Progres
         planned = plan_value(grid, plans.best)
         dropped = drop_unsupported(grid, plans.best, options.price_step)
         watch = _price_watch(options, progress, plan_value(grid, plans.best), bound.value)
-        prices = slot_prices(
-            grid, plans.best, bound.prices[0], options.price_steps, options.price_step, threads, watch
-        )
+        prices = slot_prices(grid, plans.best, bound.prices[0], options.price_steps, options.price_step, threads, watch)
         refusal, params = _refusals(grid, screening, plans.best, prices, options, threads)
     return _result(problem, grid, bound, plans, prices, dropped, planned, refusal, params, options)
 
@@ -105,8 +103,9 @@ def _refusals(
         full = others_part(grid.capacity, grid.day, options.reserved_share_bps) - _others_load(grid, plan)
         for r in np.flatnonzero((code == Refusal.MISSED) & ~grid.small):
             o = answer.option[r]
-            days = np.unique(grid.day[grid.option_start[o] : grid.option_end[o]])
-            if (full[grid.option_pool[o], days] < grid.cards[r]).any():
+            days, hours = np.unique(grid.day[grid.option_start[o] : grid.option_end[o]], return_counts=True)
+            most = grid.cards[r] * np.minimum(hours, grid.option_hours[o])
+            if (full[grid.option_pool[o], days] < most).any():
                 code[r] = Refusal.KEPT_FOR_SMALL
     return code, params
 
@@ -120,7 +119,7 @@ def _pool_of(grid: Grid, option: Int64) -> Int64:
 def _others_load(grid: Grid, plan: Plan) -> Int64:
     """Card-hours of each pool and local day that requests which are not small use."""
     used = np.zeros((len(grid.capacity), int(grid.day[-1]) + 1), np.int64)
-    for r in np.flatnonzero((plan.option >= 0) & ~grid.small):
+    for r in np.flatnonzero((plan.option >= 0) & ~grid.small).tolist():
         np.add.at(used[grid.option_pool[plan.option[r]]], grid.day[hours_of(grid, plan, r)], grid.cards[r])
     return used
 
@@ -134,7 +133,7 @@ def hours_of(grid: Grid, plan: Plan, r: int) -> Int32:
 def runs_of(grid: Grid, plan: Plan) -> tuple[Int32, Int32, Int32]:
     """Unbroken runs of all served requests: request, start, end, by request and start."""
     rows: list[tuple[int, int, int]] = []
-    for r in np.flatnonzero(plan.option >= 0):
+    for r in np.flatnonzero(plan.option >= 0).tolist():
         hours = hours_of(grid, plan, r)
         breaks = np.flatnonzero(np.diff(hours) > 1)
         starts, ends = np.concatenate(([0], breaks + 1)), np.concatenate((breaks, [len(hours) - 1]))

@@ -1,8 +1,9 @@
 """Checks every statement of a Result against its Problem, with an oracle of its own in plain numpy.
 
-Nothing here is shared with the solver beyond the two records and the codes: the verifier rebuilds capacity, merit order, option
-filter, reserve cost and the Lagrangian bound from the columns, request by request, the plain way. An empty answer means that
-every statement holds; otherwise each Violation names what is false and where.
+Nothing here is shared with the solver beyond the two records and the codes: the verifier rebuilds capacity,
+merit order, option filter, reserve cost and the Lagrangian bound from the columns, request by request, the
+plain way. An empty answer means that every statement holds; otherwise each Violation names what is false and
+where.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def _shape(problem: Problem, result: Result) -> Iterator[Violation]:
 def _runs(problem: Problem, result: Result) -> Iterator[Violation]:
     """Every served request runs in one acceptable pool, inside its window, for its hours, in pieces long enough."""
     order = np.lexsort((result.run_start, result.run_request))
-    if (order != np.arange(len(order))).any() or ((result.run_request < 0) | (result.run_request >= problem.requests)).any():
+    if (order != np.arange(len(order))).any() or (
+        (result.run_request < 0) | (result.run_request >= problem.requests)
+    ).any():
         yield Violation(Breach.RUNS, "run_request")
         return
     first = np.searchsorted(result.run_request, np.arange(problem.requests + 1))
@@ -106,7 +109,7 @@ def _merit_order(problem: Problem, pool: int) -> np.ndarray:
 
 
 def _capacity(problem: Problem, result: Result, load: Int64) -> Iterator[Violation]:
-    """Within capacity; the cards sold of each deposit follow the merit order; prices are at least every reserve used."""
+    """Within capacity; cards sold of each deposit follow the merit order; prices are at least every reserve used."""
     for p, t in np.argwhere(load > problem.capacity):
         yield Violation(Breach.CAPACITY, f"cell[{p}, {t}]", (int(load[p, t]), int(problem.capacity[p, t])))
     hour = np.arange(problem.hours)
@@ -122,7 +125,7 @@ def _capacity(problem: Problem, result: Result, load: Int64) -> Iterator[Violati
 
 
 def _money(problem: Problem, result: Result, load: Int64) -> Iterator[Violation]:
-    """Prices are whole steps; payments follow from them, stay within budgets, and equal what sellers and carriers get."""
+    """Prices are whole steps; payments follow, stay within budgets, and equal what sellers and carriers get."""
     for p, t in np.argwhere((result.slot_price < 0) | (result.slot_price % result.price_step != 0)):
         yield Violation(Breach.PRICE_RANGE, f"slot_price[{p}, {t}]", (int(result.slot_price[p, t]),))
     due = _transfers(problem, result)
@@ -133,7 +136,9 @@ def _money(problem: Problem, result: Result, load: Int64) -> Iterator[Violation]
         yield Violation(Breach.PAYMENT, f"payment[{r}]", (int(result.payment[r]), int(due[r])))
     for r in np.flatnonzero(due > problem.budget):
         yield Violation(Breach.OVER_BUDGET, f"payment[{r}]", (int(due[r]), int(problem.budget[r])))
-    revenue = sum(int((result.deposit_sold[problem.deposit_pool == p] * result.slot_price[p]).sum()) for p in range(problem.pools))
+    revenue = sum(
+        int((result.deposit_sold[problem.deposit_pool == p] * result.slot_price[p]).sum()) for p in range(problem.pools)
+    )
     if int(result.payment.sum()) != revenue + carried:
         yield Violation(Breach.CONSERVATION, "payment", (int(result.payment.sum()), revenue, carried))
 
@@ -155,7 +160,7 @@ def _totals(problem: Problem, result: Result, load: Int64) -> Iterator[Violation
     gap = -(-spread * 10_000 // result.bound) if result.bound > 0 else 0
     if spread < 0 or result.gap_bps != gap:
         yield Violation(Breach.GAP, "gap_bps", (result.gap_bps, gap))
-    if not 0 <= result.price_rule_loss <= spread or (result.price_rule_loss > 0 and not result.dropped.any()):
+    if result.price_rule_loss > spread or (result.price_rule_loss != 0 and not result.dropped.any()):
         yield Violation(Breach.TOTALS, "price_rule_loss", (result.price_rule_loss,))
     if (result.dropped & result.served).any():
         yield Violation(Breach.TOTALS, "dropped", (int(np.flatnonzero(result.dropped & result.served)[0]),))
@@ -307,7 +312,10 @@ def _priced_reason(problem: Problem, result: Result, r: int, missed: int, pool: 
     day = (problem.horizon_start + 8 + np.arange(problem.hours)) // 24
     for d in np.unique(day[window]):
         part = int(problem.capacity[pool, day == d].sum()) * (10_000 - result.reserved_share_bps) // 10_000
-        if _others_used(problem, result, pool, day == d) + problem.cards[r] > part:
+        most = int(problem.cards[r]) * min(
+            int(problem.run_hours[r, problem.pool_model[pool]]), int((day[window] == d).sum())
+        )
+        if _others_used(problem, result, pool, day == d) + most > part:
             return Refusal.KEPT_FOR_SMALL
     return Refusal.MISSED
 
