@@ -136,19 +136,22 @@ def _series(series: pl.Series) -> list[str]:
 
 
 def _csv(table: str, data: bytes) -> Text:
+    encoding = next((name for name in ("utf-8-sig", "gb18030") if _decodes(data, name)), None)
+    if encoding is None or b"\x00" in data:
+        raise _refused(table, "file", "NUL" if encoding else "bytes", "encoding", one_of="UTF-8, GBK")
+    lines = io.TextIOWrapper(io.BytesIO(data), encoding, newline="")
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        try:
-            text = data.decode("gb18030")
-        except UnicodeDecodeError as error:
-            raise _refused(table, "file", f"byte {error.start}", "encoding", one_of="UTF-8, GBK") from None
-    if "\x00" in text:
-        raise _refused(table, "file", "NUL", "encoding", one_of="UTF-8, GBK")
-    try:
-        return _rows(table, csv.reader(io.StringIO(text, newline=""), strict=True), unquote=True)
+        return _rows(table, csv.reader(lines, strict=True), unquote=True)
     except csv.Error as error:
         raise _refused(table, "file", str(error), "csv") from None
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parquet(table: str, data: bytes) -> Text:
