@@ -14,7 +14,8 @@ from typing import Any
 from huoshui.base import access, clock
 from huoshui.base.act import Act, action
 from huoshui.book import services
-from huoshui.compute import allocate, problems
+from huoshui.compute import allocate, problems, solving
+from huoshui.compute.actions import rounds
 from huoshui.compute.actions.requests import submit_request
 from huoshui.compute.models import (
     Allocation,
@@ -172,3 +173,31 @@ def build(price_mfen: Sequence[int] = (800_000,), **terms: str) -> World:
     for firm in (entity, centre):
         world.limit(firm)
     return world
+
+
+def ask(
+    world: World, cards: int, hours: int, window: tuple[int, int] = (0, HOURS), *, mode: str = "rigid",
+    price_fen: int = 2000, entity: Party | None = None,
+) -> Request:  # fmt: skip
+    """A request that waits for a round."""
+    with clock.moved_to(NOON):
+        return submit_request(
+            SYSTEM, key=f"ask/{next(numbers)}", entity=entity or world.entity, title="测试", cards=cards,
+            hours={world.pool.card_model: hours}, earliest_hour=world.start + window[0],
+            deadline_hour=world.start + window[1], budget_fen=cards * hours * price_fen, origin=world.region,
+            regions=[world.region], mode=mode, min_piece_hours=1,
+        )  # fmt: skip
+
+
+def clear(world: World) -> Round:
+    """Open, clear and publish a round over the world's hours with the real solver."""
+    with clock.moved_to(NOON):
+        terms = Publication.objects.get(kind="round_terms").identifier
+        round_ = rounds.open_round(
+            SYSTEM, key=f"open/{next(numbers)}", title="测试", start_hour=world.start, hours=HOURS, terms=terms
+        )
+        rounds.freeze(SYSTEM, key=f"{round_.pk}/freeze", round=round_)
+        settings = rounds.solver_settings(round_) | {"quick": 1}
+        content, figures = solving.solve(rounds.problem_bytes(round_), settings, lambda *_a, **_k: True)
+        rounds.record_result(SYSTEM, key=f"{round_.pk}/result", round=round_, content=content, figures=figures)
+        return rounds.publish(SYSTEM, key=f"{round_.pk}/publish", round=round_)

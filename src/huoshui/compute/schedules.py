@@ -165,14 +165,15 @@ def rewrite(record: LogRecord, allocation: Allocation, runs: Iterable[Stretch], 
     rows: dict[tuple[int, int | None], dict[int, int]] = defaultdict(dict)
     for cell in cells:
         dearer = cell.price_mfen > prices[pool_of[cell.deposit], cell.hour]
-        rows[cell.deposit, cell.price_mfen if dearer else None][cell.hour] = cell.cards
+        by_hour = rows[cell.deposit, cell.price_mfen if dearer else None]
+        by_hour[cell.hour] = by_hour.get(cell.hour, 0) + cell.cards
     Share.objects.bulk_create(
         Share(
             allocation=allocation, version=version, deposit_id=deposit, start_hour=start, end_hour=end, cards=cards,
             price_mfen=own,
         )
-        for (deposit, own), by_hour in rows.items()
-        for start, end, cards in stretches(by_hour)
+        for (deposit, own), cards_by_hour in rows.items()
+        for start, end, cards in stretches(cards_by_hour)
     )  # fmt: skip
     allocation.version = version
     allocation.save(update_fields=["version"])
@@ -182,6 +183,11 @@ def cut(record: LogRecord, allocation: Allocation, hour: int) -> None:
     """Write a version that ends at an hour."""
     cells = [cell for cell in cells_of(allocation) if cell.hour < hour]
     rewrite(record, allocation, list(before(runs_of(allocation), hour)), cells)
+
+
+def stretch_of(run: Run) -> Stretch:
+    """A run as plain numbers."""
+    return Stretch(run.pool_id, run.start_hour, run.end_hour)
 
 
 def before(runs: Iterable[Run], hour: int) -> Iterator[Stretch]:
