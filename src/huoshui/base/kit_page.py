@@ -102,7 +102,8 @@ def _figures() -> list[figures.Figure]:
         figures.heat_map(_("Idle cards by site and hour"), sites, WEEK, with_gap, _("cards")),
         figures.lines(
             _("Price by hour"), DAY,
-            {_("West"): price, _("Coast"): [round(value * 1.3 + 0.4, 2) for value in price]}, _("yuan per card-hour"), step=True,
+            {_("West"): price, _("Coast"): [round(value * 1.3 + 0.4, 2) for value in price]},
+            _("yuan per card-hour"), step=True,
         ),
         figures.stacked(
             _("Use of the pool"), DAY, {_("large"): idle[0][:24], _("small"): [value // 3 for value in idle[1][:24]]},
@@ -111,7 +112,9 @@ def _figures() -> list[figures.Figure]:
         figures.before_after(
             _("Utilisation"), sites, [31, 45, 22, None], [68, 83, 57, 74], labels=(_("before"), _("after"))
         ),
-        figures.bars(_("Refused by reason"), [_("price"), _("no capacity in the window"), _("region")], [120, 64, None]),
+        figures.bars(
+            _("Refused by reason"), [_("price"), _("no capacity in the window"), _("region")], [120, 64, None]
+        ),
         figures.tile_map(
             _("Idle cards by province"), {"330000": 820, "150000": 2400, "520000": 1900, "440000": 300, "620000": 1500,
                                           "110000": 120, "310000": 90, "510000": 700}, _("cards"), letters=english,

@@ -9,6 +9,7 @@ translate differently. Needs no Django set up.
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
@@ -50,7 +51,7 @@ def used(module: str) -> dict[Key, str]:
         else:
             continue
         for _line, message, _comments, context in extract(method, BytesIO(content), keywords=KEYWORDS):
-            found.setdefault((message, context), str(file.relative_to(PACKAGE)))
+            found.setdefault(cast(Key, (message, context)), str(file.relative_to(PACKAGE)))
     return found
 
 
@@ -68,7 +69,8 @@ def _translated(catalog: Catalog, key: Key) -> Message | None:
     found = catalog.get(msgid if isinstance(msgid, str) else msgid[0], context)
     if found is None or found.fuzzy:
         return None
-    return found if all([found.string] if isinstance(found.string, str) else found.string) else None
+    strings = [found.string] if isinstance(found.string, str) else list(found.string or ())
+    return found if strings and all(strings) else None
 
 
 def faults() -> Iterator[str]:

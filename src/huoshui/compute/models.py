@@ -10,7 +10,7 @@ otherwise, card-time is milli-card-hours.
 from functools import reduce
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, TextChoices
 from django.utils.translation import gettext_lazy as _
 
 from huoshui.base.models import AppendOnly, LogRecord
@@ -34,7 +34,7 @@ class OfParty(models.Model):
         return scopes.to_party(held, cls.OWNER)
 
     def access_scopes(self) -> set[str]:
-        owner: Party = reduce(getattr, self.OWNER.split("__"), self)  # type: ignore[arg-type, assignment]
+        owner: Party = reduce(getattr, self.OWNER.split("__"), self)  # type: ignore[assignment]
         return owner.access_scopes()
 
 
@@ -247,15 +247,15 @@ class Request(OfParty):
 
     OWNER = "entity"
 
-    class Mode(models.TextChoices):
+    class Mode(TextChoices):
         RIGID = "rigid", _("one unbroken run")
         PREEMPTIBLE = "preemptible", _("in pieces")
 
-    class PayWith(models.TextChoices):
+    class PayWith(TextChoices):
         MONEY = "money", _("money")
         ACCOUNT = "account", _("compute account")
 
-    class State(models.TextChoices):
+    class State(TextChoices):
         OPEN = "open", _("waiting for a round")
         IN_ROUND = "in_round", _("in a round")
         SERVED = "served", _("served")

@@ -118,8 +118,10 @@ def person(request: HttpRequest, pk: int) -> HttpResponse:
     """One person: what they hold, another role, in or out."""
     user = queries.person(actor_of(request), pk)
     form = AssignForm(request.POST or None, initial={"since": clock.today()})
-    if form.is_valid() and post_action(request, base.assign, form, _("Assigned."), user=user, **form.cleaned_data):
-        return redirect("person", pk)
+    if form.is_valid():
+        given = post_action(request, base.assign, form, _("Assigned."), user=user, **form.cleaned_data)
+        if given is not None:
+            return redirect("person", pk)
     names = queries.scope_names({held.scope for held in user.held})  # type: ignore[attr-defined]
     return render(request, "web/person.html", {"person": user, "form": form, "names": names})
 

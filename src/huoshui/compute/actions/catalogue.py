@@ -1,5 +1,7 @@
 """Regions, card models, sites and pools."""
 
+from typing import Any
+
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock
@@ -40,7 +42,7 @@ def define_card_model(
     for field, value in (("memory_gib", memory_gib), ("fp16_tflops", fp16_tflops), ("watts", watts)):
         if value <= 0:
             raise invalid(field, value, _("must be above zero"))
-    values = {
+    values: dict[str, Any] = {
         "name": name, "vendor": vendor, "memory_gib": memory_gib, "fp16_tflops": fp16_tflops,
         "domestic": domestic, "watts": watts, "source": source,
     }  # fmt: skip

@@ -13,13 +13,14 @@ from huoshui.base.requests import actor_of
 from huoshui.compute.depositing import Tally
 from huoshui.compute.models import Allocation, Deposit, Request, Round
 from huoshui.compute.permissions import VERIFY
+from huoshui.terms.round_terms import NoticeSteps
 
 register = template.Library()
 LEVELS = {
     Round.State.DRAFT: "info", Round.State.CLEARED: "watch", Round.State.PUBLISHED: "good",
     Round.State.SETTLED: "good", Round.State.CANCELLED: "none",
 }  # fmt: skip
-ROW_LEVELS = {
+ROW_LEVELS: dict[str, str] = {
     Request.State.OPEN: "info", Request.State.IN_ROUND: "info", Request.State.SERVED: "good",
     Request.State.REFUSED: "bad", Request.State.WITHDRAWN: "none", Request.State.DISPLACED: "bad",
     Request.State.COMPLETED: "good", Allocation.State.PLANNED: "info", Allocation.State.FINISHED: "good",
@@ -49,7 +50,7 @@ def round_level(state: str) -> str:
 @register.filter
 def state_level(state: str) -> str:
     """Level of the state of a request, an allocation or a deposit."""
-    return ROW_LEVELS.get(state, "none")  # type: ignore[call-overload, no-any-return]
+    return ROW_LEVELS.get(state, "none")
 
 
 @register.filter
@@ -92,3 +93,9 @@ def round_url(context: template.Context, round_: Round) -> str:
     """The page of a round: the whole of it for those who verify rounds, else what is public."""
     name = "compute:round" if actor_of(context["request"]).can(VERIFY) else "compute:public_round"
     return reverse(name, args=[round_.number])
+
+
+@register.filter
+def steps(table: NoticeSteps) -> list[tuple[int, int]]:
+    """Hours of notice and basis points, step by step."""
+    return list(zip(table.hours, table.values_bps, strict=True))
