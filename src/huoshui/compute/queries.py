@@ -82,7 +82,7 @@ def request(actor: Actor, pk: int) -> Request:
     return access.get_visible(rows, actor, READ, pk=pk)
 
 
-def allocations(actor: Actor) -> QuerySet[Allocation]:
+def allocations(actor: Actor) -> QuerySet[Any]:
     """Allocations at the sites for which the actor reports delivery, the earliest end first."""
     sites = access.visible(Site.objects.all(), actor, DELIVER)
     found = Allocation.objects.filter(pool__site__in=sites).select_related(
