@@ -13,10 +13,10 @@ from huoshui.base import access, clock
 from huoshui.base.apikit import Cut, Id, Page, Paging, actor, cut, key
 from huoshui.base.errors import invalid
 from huoshui.compute import needs, public, queries, quotes
-from huoshui.compute.actions import deposits, rounds
+from huoshui.compute.actions import accounts, allocations, delivery, deposits, recalls, rounds
 from huoshui.compute.actions import requests as request_actions
-from huoshui.compute.models import Allocation, CardModel, Deposit, Pool, Region, Request, Round
-from huoshui.compute.permissions import DEPOSIT, READ, REQUEST, VERIFY
+from huoshui.compute.models import Allocation, CardModel, Delivery, Deposit, Pool, Region, Request, Round
+from huoshui.compute.permissions import ACCOUNT, DEPOSIT, READ, REQUEST, VERIFY
 from huoshui.registry.models import Party
 
 router = Router(tags=["compute"])
@@ -149,6 +149,40 @@ class AllocationOut(Schema):
     @staticmethod
     def resolve_runs(row: Allocation) -> list[Any]:
         return queries.schedule(row)
+
+
+class DeliveryIn(Schema):
+    start: datetime
+    end: datetime
+    milli_card_hours: int = Field(ge=0, le=10**12)
+    evidence: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+
+
+class DeliveryOut(Schema):
+    id: int
+    start_hour: Hour
+    end_hour: Hour
+    milli_card_hours: int
+
+
+class FinishIn(Schema):
+    at: datetime
+
+
+class CapIn(Schema):
+    cap_fen: Fen = Field(ge=0, le=request_actions.BUDGET_FEN_MAX)
+
+
+class TransferIn(Schema):
+    """`milli`: milli standard card-hours."""
+
+    giver: Id
+    taker: Id
+    milli: int = Field(ge=1, le=10**15)
+
+
+class TransferOut(Schema):
+    milli: int
 
 
 class RoundOut(Schema):
@@ -298,6 +332,18 @@ def withdraw_deposit(request: HttpRequest, pk: Id) -> Deposit:
     return deposits.withdraw_deposit(who, key=key(request), deposit=queries.deposit(who, pk))
 
 
+@router.post("/deposits/{pk}/recall", response=DepositOut)
+def recall(request: HttpRequest, pk: Id, body: RecallIn) -> Deposit:
+    """Take cards back or report that they failed; what is affected is rescheduled."""
+    who = actor(request)
+    found = queries.deposit(who, pk)
+    recalls.recall_cards(
+        who, key=key(request), deposit=found, start_hour=hour_of("start", body.start),
+        end_hour=hour_of("end", body.end), cards=body.cards, reason=body.reason,
+    )  # fmt: skip
+    return queries.deposit(who, pk)
+
+
 @router.get("/requests", response=Page[RequestOut])
 def list_requests(request: HttpRequest, paging: Query[Paging]) -> Cut:
     """Requests that you may see, newest first."""
@@ -342,6 +388,62 @@ def request_proof(request: HttpRequest, pk: Id) -> dict[str, Any]:
     if found.round is None or found.round.published_at is None:
         raise invalid("pk", pk, "its round is not published")
     return public.own_row(found.round, found)
+
+
+@router.post("/allocations/{pk}/deliveries", response=DeliveryOut)
+def report_delivery(request: HttpRequest, pk: Id, body: DeliveryIn) -> Delivery:
+    """Report card-time delivered to an allocation at your site."""
+    who = actor(request)
+    return delivery.report_delivery(
+        who, key=key(request), allocation=queries.allocation_at(who, pk), start_hour=hour_of("start", body.start),
+        end_hour=hour_of("end", body.end), milli_card_hours=body.milli_card_hours, evidence=body.evidence,
+    )  # fmt: skip
+
+
+@router.get("/allocations", response=Page[AllocationOut])
+def list_allocations(request: HttpRequest, paging: Query[Paging]) -> Cut:
+    """Allocations at the sites for which you report delivery."""
+    return cut(queries.allocations(actor(request)), paging)
+
+
+@router.post("/allocations/{pk}/finish", response=AllocationOut)
+def finish_early(request: HttpRequest, pk: Id, body: FinishIn) -> Allocation:
+    """The job ends at this hour: whole hours after the published notice are freed."""
+    who = actor(request)
+    return allocations.finish_early(
+        who, key=key(request), allocation=_own(request, pk), hour=hour_of("at", body.at)
+    )
+
+
+@router.post("/allocations/{pk}/cancel", response=AllocationOut)
+def cancel(request: HttpRequest, pk: Id) -> Allocation:
+    """Cancel before the first hour: what comes back follows the published table."""
+    allocations.cancel_allocation(actor(request), key=key(request), allocation=_own(request, pk))
+    return _own(request, pk)
+
+
+@router.post("/allocations/{pk}/cap", response=AllocationOut)
+def cap(request: HttpRequest, pk: Id, body: CapIn) -> Allocation:
+    """Set the spending cap at which work stops."""
+    return allocations.set_spending_cap(
+        actor(request), key=key(request), allocation=_own(request, pk), cap_fen=body.cap_fen
+    )
+
+
+@router.post("/accounts/transfer", response=TransferOut)
+def transfer(request: HttpRequest, body: TransferIn) -> dict[str, int]:
+    """Pass standard card-hours of a compute account to another entity; their expiry stays."""
+    taker = Party.objects.filter(pk=body.taker).first()
+    if taker is None:
+        raise invalid("taker", body.taker, "no such party")
+    moved = accounts.transfer_balance(
+        actor(request), key=key(request), giver=_party(request, ACCOUNT, body.giver), taker=taker, milli=body.milli
+    )
+    return {"milli": moved}
+
+
+def _own(request: HttpRequest, pk: int) -> Allocation:
+    return access.get_visible(Allocation.objects.select_related("round"), actor(request), REQUEST, pk=pk)
 
 
 @router.get("/rounds", response=Page[RoundOut])

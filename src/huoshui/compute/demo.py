@@ -4,6 +4,8 @@ Numbers are drawn from a fixed seed; tariffs are the real ones. All dates follow
 first filled, so loading again changes nothing.
 """
 
+import csv
+import io
 import random
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,24 +13,31 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from huoshui.base import access, clock
 from huoshui.base.demo import Progress, Step
 from huoshui.base.errors import Refused
 from huoshui.base.models import LogRecord
-from huoshui.compute.actions import catalogue, rounds
+from huoshui.book import actions as book
+from huoshui.book.banks import COLUMNS
+from huoshui.book.models import State, Statement
+from huoshui.book.services import statement_total
+from huoshui.compute.actions import catalogue, delivery, rounds
 from huoshui.compute.actions.deposits import Stretch, submit_deposit
 from huoshui.compute.actions.requests import submit_request
-from huoshui.compute.models import CardModel, Deposit, Pool, Region, Request, Round
+from huoshui.compute.models import CardModel, Deposit, Pool, Region, Request, Round, Run
 from huoshui.compute.solving import solve
 from huoshui.registry.models import Party, RoleKind
+from huoshui.terms.rounding import format_yuan
 
 SEED = 20_260
 ACTOR = access.system("demo")
 TERMS = "round-terms-demo-2026"
 HOURS = 168
 REQUESTS_PER_ROUND = 300
+PAST_DAYS = 24
 
 REGIONS = (("east", "东部"), ("south", "南部"), ("north", "北部"), ("northwest", "西北"), ("southwest", "西南"))
 
@@ -80,9 +89,15 @@ def load() -> Iterator[Step]:
     yield _("%(sites)s sites with %(pools)s pools of cards") % {
         "sites": len(SITES), "pools": Pool.objects.count(),
     }  # fmt: skip
-    for number, start in ((1, today - timedelta(days=14)), (2, today + timedelta(days=1))):
+    past = today - timedelta(days=PAST_DAYS)
+    for number, start in ((1, past), (2, today + timedelta(days=1))):
         with clock.moved_to(midday(start - timedelta(days=1))):
             yield from _round(number, start)
+        if number == 1:
+            with clock.moved_to(midday(past + timedelta(days=HOURS // 24 + 1))):
+                yield _delivered(Round.objects.get(number=1))
+            with clock.moved_to(midday(today)):
+                yield _paid()
     with clock.moved_to(midday(today)):
         _requests(3, today + timedelta(days=8), 40)
     yield _("40 requests wait for the next round")
@@ -209,6 +224,42 @@ def _idle(dice: random.Random, cards: int, start: date) -> list[Stretch]:
             if count := cards * share // 100:
                 found.append(Stretch(first + begin, first + end, count))
     return found
+
+
+def _delivered(round_: Round) -> str:
+    """Operators report what ran (a little less here and there), and statements are issued."""
+    dice = random.Random(SEED * 3)  # noqa: S311
+    rows: dict[Party, list[delivery.Row]] = {}
+    runs = Run.objects.filter(allocation__round=round_, version=F("allocation__version"))
+    for run in runs.select_related("allocation__request", "pool__site__operator").order_by("id"):
+        whole = run.allocation.request.cards * (run.end_hour - run.start_hour) * 1000
+        ran = whole if dice.random() < 0.9 else whole * dice.randint(85, 99) // 100
+        row = delivery.Row(None, run.allocation.request.number, run.start_hour, run.end_hour, ran)
+        rows.setdefault(run.pool.site.operator, []).append(row)
+    for operator, reports in rows.items():
+        delivery.import_deliveries(ACTOR, key=f"demo/delivery/{operator.pk}", operator=operator, rows=reports)
+    count = delivery.settle_due(ACTOR)
+    return _("%(count)s statements issued from delivery reports") % {"count": count}
+
+
+def _paid() -> str:
+    """Contest periods end; the bank reports payment of most statements."""
+    book.lapse_due(ACTOR)
+    due = Statement.objects.filter(desk="compute", state=State.ACCEPTED).select_related("payer").order_by("id")
+    out = io.StringIO()
+    table = csv.writer(out)
+    table.writerow(column.zh for column in COLUMNS)
+    paid = [statement for statement in due if statement.pk % 5 and statement.payer.uscc]
+    for statement in paid:
+        table.writerow([
+            "付款", f"DEMO-PAY-{statement.pk:06d}", clock.today().isoformat(), statement.payer.uscc,
+            format_yuan(statement_total(statement), grouping=False), statement.number, "",
+        ])  # fmt: skip
+    bank = Party.objects.filter(roles__kind=RoleKind.BANK).order_by("id").first()
+    if bank is not None and paid:
+        content = out.getvalue().encode("utf-8-sig")
+        book.import_bank_report(ACTOR, key="demo/bank/payments", bank=bank, name="demo-payments.csv", data=content)
+    return _("The bank reported payment of %(count)s statements") % {"count": len(paid)}
 
 
 def _requests(number: int, start: date, count: int) -> None:
