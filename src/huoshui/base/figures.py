@@ -181,7 +181,7 @@ def heat_map(
     _check(("rows", len(rows), ROWS_MAX), ("columns", len(columns), COLUMNS_MAX))
     if len(values) != len(rows) or any(len(row) != len(columns) for row in values):
         raise ValueError(f"values must be {len(rows)} × {len(columns)}")
-    left = min(180, 18 + 7.2 * max(_columns_wide(name) for name in rows))
+    left = min(240, 18 + 7.2 * max(_columns_wide(name) for name in rows))
     cell_width, cell_height = (WIDTH - left - _RIGHT) / len(columns), 22 if len(rows) <= 40 else 12
     present = [value for row in values for value in row if value is not None]
     low, high = (min(present), max(present)) if present else (0, 0)

@@ -17,6 +17,7 @@ from huoshui.compute.actions.deposits import RECALL_NOTICE_HOURS_MAX, Stretch
 from huoshui.compute.forms import DateInput, hour_at
 from huoshui.compute.models import Allocation, Deposit, Pool, Recall
 from huoshui.compute.queries import schedule
+from huoshui.terms.rounding import MILLI
 
 DAYS_MAX = 366
 PATTERN_LINES, STRETCH_ROWS, STRETCH_ROWS_MAX = 3, 6, 60
@@ -196,8 +197,8 @@ def rented(allocation: Allocation) -> list[Stretch]:
 class RecallForm(forms.Form):
     """Cards taken back or lost over a stretch of hours."""
 
-    start_hour = HourField(label=_l("Start"))
-    end_hour = HourField(label=_l("End"))
+    start = HourField(label=_l("Start"))
+    end = HourField(label=_l("End"))
     cards = forms.IntegerField(label=_l("Cards"), min_value=1)
     reason = forms.ChoiceField(label=_l("Why"), choices=Recall.Reason.choices)
 
@@ -205,9 +206,9 @@ class RecallForm(forms.Form):
 class DeliveryForm(forms.Form):
     """What ran over a stretch of hours."""
 
-    start_hour = HourField(label=_l("Start"))
-    end_hour = HourField(label=_l("End"))
-    milli_card_hours = forms.DecimalField(
+    start = HourField(label=_l("Start"))
+    end = HourField(label=_l("End"))
+    card_hours = forms.DecimalField(
         label=_l("Delivered card-hours"), min_value=0, max_digits=14, decimal_places=3,
         help_text=_l("Cards × hours that really ran, at most three decimals."),
     )  # fmt: skip
@@ -216,5 +217,6 @@ class DeliveryForm(forms.Form):
         help_text=_l("SHA-256 of your own record, if you keep one."),
     )  # fmt: skip
 
-    def clean_milli_card_hours(self) -> int:
-        return int(self.cleaned_data["milli_card_hours"] * 1000)
+    def clean_card_hours(self) -> int:
+        """Milli-card-hours."""
+        return int(self.cleaned_data["card_hours"] * MILLI)

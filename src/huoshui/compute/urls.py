@@ -13,6 +13,7 @@ urlpatterns = [
     path("deposits/upload/<slug:kind>/", deposits.deposit_template, name="deposit_template"),
     path("deposits/resell/<int:pk>/", deposits.deposit_resell, name="deposit_resell"),
     path("deposits/<int:pk>/", deposits.deposit_page, name="deposit"),
+    path("deposits/<int:pk>/recall/", deposits.deposit_recall, name="deposit_recall"),
     path("deposits/<int:pk>/withdraw/", deposits.deposit_withdraw, name="deposit_withdraw"),
     path("deliveries/", delivery.delivery_list, name="deliveries"),
     path("deliveries/upload/", delivery.delivery_upload, name="delivery_upload"),

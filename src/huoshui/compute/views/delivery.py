@@ -55,7 +55,11 @@ def delivery_page(request: HttpRequest, pk: int) -> HttpResponse:
     runs, reports = queries.schedule(allocation), schedules.reports_of(allocation)
     form = DeliveryForm(request.POST or None, initial=_next_stretch(allocation, runs))
     if form.is_valid():
-        named = {"allocation": allocation, **form.cleaned_data}
+        data = form.cleaned_data
+        named = {
+            "allocation": allocation, "start_hour": data["start"], "end_hour": data["end"],
+            "milli_card_hours": data["card_hours"], "evidence": data["evidence"],
+        }  # fmt: skip
         if post_action(request, delivery.report_delivery, form, _("The report is stored."), **named):
             return redirect("compute:delivery", pk)
     given = sum(run.end_hour - run.start_hour for run in runs) * allocation.request.cards * MILLI
@@ -77,7 +81,7 @@ def _next_stretch(allocation: Allocation, runs: list[Run]) -> dict[str, Any]:
             start = end = open_hours[0]
             while end in open_hours:
                 end += 1
-            return {"start_hour": start, "end_hour": end, "milli_card_hours": allocation.request.cards * (end - start)}
+            return {"start": start, "end": end, "card_hours": allocation.request.cards * (end - start)}
     return {}
 
 
@@ -122,8 +126,7 @@ def delivery_template(request: HttpRequest, kind: str) -> HttpResponse:
     for allocation in rows[:ROWS_MAX]:
         if known := _next_stretch(allocation, queries.schedule(allocation)):
             found.append((
-                allocation.request.number, _written(known["start_hour"]), _written(known["end_hour"]),
-                known["milli_card_hours"], "",
+                allocation.request.number, _written(known["start"]), _written(known["end"]), known["card_hours"], "",
             ))  # fmt: skip
     return export.response(kind, _("delivery"), [column.zh for column in delivery.COLUMNS], found)
 

@@ -11,13 +11,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from huoshui.base import access, export
+from huoshui.base import access, clock, export
 from huoshui.base.errors import Refused
 from huoshui.base.requests import actor_of
 from huoshui.base.views import page, post_action, show_refusal
 from huoshui.compute import depositing, drawings, queries, uploads
 from huoshui.compute import forms_deposits as forms
-from huoshui.compute.actions import deposit_files, deposits
+from huoshui.compute.actions import deposit_files, deposits, recalls
 from huoshui.compute.models import Allocation, Deposit, Pool
 from huoshui.compute.permissions import DEPOSIT, READ, RECALL
 from huoshui.registry.models import RoleKind
@@ -157,6 +157,26 @@ def deposit_page(request: HttpRequest, pk: int) -> HttpResponse:
             "map": drawings.deposit_map(calendar, days, show),
         }  # fmt: skip
     return render(request, "compute/deposit.html", context)
+
+
+@page(RECALL)
+def deposit_recall(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take cards back or report that they failed; what that costs is shown beside the form."""
+    actor = actor_of(request)
+    deposit = queries.deposit(actor, pk)
+    actor.require(RECALL, deposit)
+    form = forms.RecallForm(request.POST or None, initial={"start": clock.hour_of(clock.now()) + 1})
+    if form.is_valid():
+        start, end, cards, reason = (form.cleaned_data[name] for name in ("start", "end", "cards", "reason"))
+        said = _("The cards are taken back; what was sold of them is placed elsewhere.")
+        recall = post_action(
+            request, recalls.recall_cards, form, said, deposit=deposit, start_hour=start, end_hour=end, cards=cards,
+            reason=reason,
+        )  # fmt: skip
+        if recall is not None:
+            return redirect("compute:deposit", pk)
+    context = {"deposit": deposit, "form": form, "terms": queries.terms_in_force()}
+    return render(request, "compute/deposit_recall.html", context)
 
 
 @require_POST

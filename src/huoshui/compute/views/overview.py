@@ -9,6 +9,7 @@ from huoshui.base import access
 from huoshui.base.requests import actor_of
 from huoshui.base.views import page
 from huoshui.compute import drawings, panel, queries
+from huoshui.compute.models import Request
 from huoshui.compute.permissions import DEPOSIT, MANAGE_SITES, READ, REQUEST, RUN_ROUND
 from huoshui.registry.queries import parties_of
 
@@ -23,8 +24,11 @@ def overview(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     last = queries.last_published()
     everywhere = access.EVERYWHERE in actor.scopes(READ)
+    demand = queries.demand(actor)
     context = {
-        "last": last, "everywhere": everywhere, "supply": queries.supply(actor), "demand": queries.demand(actor),
+        "last": last, "everywhere": everywhere, "supply": queries.supply(actor),
+        "waiting": demand.get(Request.State.OPEN, 0) + demand.get(Request.State.IN_ROUND, 0),
+        "running": demand.get(Request.State.SERVED, 0),
         "rounds": queries.rounds_for(actor)[:ROUNDS_SHOWN], "steps": _steps(actor, everywhere),
         "may_deposit": actor.can(DEPOSIT), "may_request": actor.can(REQUEST), "may_run": actor.can(RUN_ROUND),
     }  # fmt: skip

@@ -29,8 +29,10 @@ ROWS_PER_PAGE = 25
 def round_list(request: HttpRequest) -> HttpResponse:
     """All rounds, newest first."""
     listed = Paginator(queries.rounds(), ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    waiting = queries.demand(actor_of(request)).get("open", 0)
-    return render(request, "compute/rounds.html", {"page_obj": listed, "waiting": waiting})
+    actor = actor_of(request)
+    waiting = queries.demand(actor).get("open", 0)
+    context = {"page_obj": listed, "waiting": waiting, "may_run": actor.can(RUN_ROUND)}
+    return render(request, "compute/rounds.html", context)
 
 
 @page(RUN_ROUND)
@@ -49,7 +51,11 @@ def round_page(request: HttpRequest, number: int) -> HttpResponse:
     """One round: where it stands, what came of it, what can be done next."""
     round_ = _round(number)
     progress = TaskProgress.objects.filter(task=round_.task).first() if round_.task else None
-    context = {"round": round_, "progress": progress, "figures": round_.figures, "state": Round.State}
+    actor = actor_of(request)
+    context = {
+        "round": round_, "progress": progress, "figures": round_.figures, "state": Round.State,
+        "may_run": actor.can(RUN_ROUND), "may_publish": actor.can(PUBLISH_ROUND),
+    }  # fmt: skip
     if round_.state in queries.PUBLISHED:
         grid = queries.grid(round_)
         context |= {
