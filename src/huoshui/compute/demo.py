@@ -189,7 +189,7 @@ def _solved(round_: Round) -> Iterator[Any]:
         except Exception as error:
             reports.put(error)
 
-    content, chosen = rounds.problem_bytes(round_), rounds.solver_settings(round_) | {"quick": 1}
+    content, chosen = rounds.problem_bytes(round_), rounds.solver_settings(round_) | {"quick": 1, "place_passes": 10}
     threading.Thread(target=run, daemon=True).start()
     while isinstance(report := reports.get(), Progress):
         yield report
