@@ -10,10 +10,11 @@ class ComputeConfig(AppConfig):
     def ready(self) -> None:
         from huoshui.base import demo, nav
         from huoshui.book import services
+        from huoshui.cases import todo
+        from huoshui.compute import book_words, indicators, panel, permissions
         from huoshui.compute import demo as compute_demo
-        from huoshui.compute import indicators, permissions
         from huoshui.compute.actions import accounts
-        from huoshui.registry import roles
+        from huoshui.registry import deadlines, panels, roles, timeline
 
         for role, held in permissions.BY_ROLE.items():
             roles.grant(role, *held)
@@ -23,9 +24,15 @@ class ComputeConfig(AppConfig):
             nav.Entry(desk, _("Deposits"), "compute:deposits", permissions.READ, 21),
             nav.Entry(desk, _("Requests"), "compute:requests", permissions.READ, 22),
             nav.Entry(desk, _("Delivery"), "compute:deliveries", permissions.DELIVER, 23),
-            nav.Entry(desk, _("Compute accounts"), "compute:accounts", permissions.ACCOUNT, 24),
-            nav.Entry(desk, _("Rounds"), "compute:rounds", permissions.RUN_ROUND, 25),
+            nav.Entry(desk, _("Compute accounts"), "compute:accounts", permissions.READ, 24),
+            nav.Entry(desk, _("Rounds"), "compute:rounds", permissions.VERIFY, 25),
         )
         demo.register(60, compute_demo.load)
+        panels.register(panels.Panel("compute", desk, "compute/_panel.html", panel.context, permissions.READ, 40))
+        timeline.register("compute", panel.timeline)
+        deadlines.register("compute", panel.deadlines)
+        todo.register("compute.reports", panel.reports_due)
+        todo.register("compute.rounds", panel.rounds_to_publish)
+        book_words.register()
         services.on_accepted("compute", accounts.on_accepted)
         indicators.register_all()

@@ -15,7 +15,9 @@ from huoshui.base import access, canonical, clock
 from huoshui.base.access import Actor
 from huoshui.base.errors import Missing
 from huoshui.base.models import LogRecord
+from huoshui.base.queries import log_records
 from huoshui.book.models import GRANT, Account, Entry, Kind, Statement
+from huoshui.book.permissions import READ as READ_BOOK
 from huoshui.book.services import SCH
 from huoshui.compute.accounts import EXPIRES
 from huoshui.compute.budgets import subject_of
@@ -204,6 +206,16 @@ def receipts(request: Request) -> list[LogRecord]:
     """Sealed log records of a request and of its allocations, oldest first."""
     labels = [canonical.label(row) for row in (request, *request.allocations.all())]
     return list(LogRecord.objects.filter(subject__in=labels, leaf__isnull=False).order_by("id"))
+
+
+def provable(actor: Actor, records: Iterable[LogRecord]) -> set[int]:
+    """Keys of the records whose receipt the actor may see (`book.queries.record` decides the same for one)."""
+    keys = [record.pk for record in records]
+    moved = access.visible(Account.objects.filter(entries__posting__record__in=keys), actor, READ_BOOK)
+    told = access.visible(Statement.objects.filter(events__record__in=keys), actor, READ_BOOK)
+    found = set(log_records(actor).filter(pk__in=keys).values_list("pk", flat=True))
+    found |= set(moved.values_list("entries__posting__record", flat=True))
+    return found | set(told.values_list("events__record", flat=True))
 
 
 # --- compute accounts -------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from huoshui.compute.views import delivery, deposits, overview, rounds
+from huoshui.compute.views import accounts, delivery, deposits, overview, requests, rounds
 
 app_name = "compute"
 urlpatterns = [
@@ -15,6 +15,22 @@ urlpatterns = [
     path("deposits/<int:pk>/", deposits.deposit_page, name="deposit"),
     path("deposits/<int:pk>/recall/", deposits.deposit_recall, name="deposit_recall"),
     path("deposits/<int:pk>/withdraw/", deposits.deposit_withdraw, name="deposit_withdraw"),
+    path("requests/", requests.request_list, name="requests"),
+    path("requests/estimate/", requests.estimate, name="estimate"),
+    path("requests/quote/", requests.quote, name="quote"),
+    path("requests/new/", requests.request_new, name="request_new"),
+    path("requests/file/", requests.request_file, name="request_file"),
+    path("requests/file/example/", requests.request_file_example, name="request_file_example"),
+    path("requests/<int:pk>/", requests.request_page, name="request"),
+    path("requests/<int:pk>/withdraw/", requests.request_withdraw, name="request_withdraw"),
+    path("requests/<int:pk>/cancel/", requests.request_cancel, name="request_cancel"),
+    path("requests/<int:pk>/cap/", requests.request_cap, name="request_cap"),
+    path("requests/<int:pk>/finish/", requests.request_finish, name="request_finish"),
+    path("requests/<int:pk>/contest/", requests.request_contest, name="request_contest"),
+    path("requests/<int:pk>/accept/", requests.request_accept, name="request_accept"),
+    path("accounts/", accounts.account_list, name="accounts"),
+    path("accounts/<int:pk>/", accounts.account, name="account"),
+    path("accounts/<int:pk>/transfer/", accounts.account_transfer, name="account_transfer"),
     path("deliveries/", delivery.delivery_list, name="deliveries"),
     path("deliveries/upload/", delivery.delivery_upload, name="delivery_upload"),
     path("deliveries/upload/<slug:kind>/", delivery.delivery_template, name="delivery_template"),

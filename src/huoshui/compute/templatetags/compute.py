@@ -9,10 +9,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock
+from huoshui.base.models import LogRecord
 from huoshui.base.requests import actor_of
+from huoshui.compute import book_words
 from huoshui.compute.depositing import Tally
 from huoshui.compute.models import Allocation, Deposit, Request, Round
 from huoshui.compute.permissions import VERIFY
+from huoshui.compute.words import refusal_sentence, refusal_title
 from huoshui.terms.round_terms import NoticeSteps
 
 register = template.Library()
@@ -75,8 +78,8 @@ def value_ratio(told: dict[str, Any]) -> str | None:
 
 @register.filter
 def mfen_yuan(mfen: int | None) -> str:
-    """1/1000 fen as yuan."""
-    return "—" if mfen is None else f"{mfen / 100_000:,.2f}"
+    """1/1000 fen as yuan; — when unknown (a round without figures)."""
+    return f"{mfen / 100_000:,.2f}" if isinstance(mfen, int) else "—"
 
 
 @register.filter
@@ -99,3 +102,27 @@ def round_url(context: template.Context, round_: Round) -> str:
 def steps(table: NoticeSteps) -> list[tuple[int, int]]:
     """Hours of notice and basis points, step by step."""
     return list(zip(table.hours, table.values_bps, strict=True))
+
+
+@register.filter
+def why(refusal: dict[str, Any]) -> str:
+    """Why a request was not served, with the amounts."""
+    return refusal_sentence(refusal)
+
+
+@register.filter
+def why_short(code: str) -> str:
+    """Short name of a refusal reason."""
+    return refusal_title(code)
+
+
+@register.filter
+def moved(memo: str) -> str:
+    """What a posting did to a compute account."""
+    return book_words.words.posting(memo)
+
+
+@register.filter
+def did_what(record: LogRecord) -> str:
+    """What a log record of a request says was done."""
+    return book_words.act(record.action)
