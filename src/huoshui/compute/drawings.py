@@ -69,7 +69,9 @@ def utilisation(grid: Grid) -> Figure:
         idle, sold = int(grid.offered[rows].sum()), int(grid.sold[rows].sum())
         before.append(round(100 * (installed - idle) / installed, 1))
         after.append(round(100 * (installed - idle + sold) / installed, 1))
-    return figures.before_after(_("Utilisation before and after the round"), list(sites), before, after, "%")
+    return figures.before_after(
+        _("Utilisation before and after the round"), list(sites), before, after, "%", (_("before"), _("after"))
+    )
 
 
 def refusal_bars(counts: Mapping[str, int]) -> Figure:

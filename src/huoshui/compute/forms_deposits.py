@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -100,7 +100,7 @@ class PatternForm(forms.Form):
         self.fields["first_day"].initial, self.fields["last_day"].initial = tomorrow, tomorrow + timedelta(days=6)
         for line in range(1, PATTERN_LINES + 1):
             first = line == 1
-            self.fields[f"days{line}"] = forms.ChoiceField(label=_("Days"), choices=DAY_CHOICES)
+            self.fields[f"days{line}"] = forms.ChoiceField(label=_("Which days"), choices=DAY_CHOICES)
             self.fields[f"from{line}"] = forms.ChoiceField(label=_("From"), choices=FROM_CHOICES, initial="22")
             self.fields[f"to{line}"] = forms.ChoiceField(label=_("To"), choices=TO_CHOICES, initial="6")
             self.fields[f"cards{line}"] = forms.IntegerField(label=_("Cards"), min_value=1, required=first)
@@ -108,9 +108,7 @@ class PatternForm(forms.Form):
     @property
     def lines(self) -> list[list[forms.BoundField]]:
         """The fields of each line."""
-        return [
-            [self[f"{name}{line}"] for name in ("days", "from", "to", "cards")] for line in range(1, PATTERN_LINES + 1)
-        ]
+        return _lines(self, ("days", "from", "to", "cards"), PATTERN_LINES)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -143,6 +141,15 @@ def _days(first: date, last: date) -> Iterator[date]:
     return (first + timedelta(days=count) for count in range((last - first).days + 1))
 
 
+def _lines(form: forms.Form, names: Sequence[str], count: int) -> list[list[forms.BoundField]]:
+    """The fields of a table of inputs, row by row, each named for screen readers by its column and row."""
+    lines = [[form[f"{name}{row}"] for name in names] for row in range(1, count + 1)]
+    for row, line in enumerate(lines, 1):
+        for bound in line:
+            bound.field.widget.attrs["aria-label"] = f"{bound.label} {row}"
+    return lines
+
+
 class RowsForm(forms.Form):
     """Stretches one by one; empty rows are passed over."""
 
@@ -156,7 +163,7 @@ class RowsForm(forms.Form):
                 (known[0].start_hour, known[0].end_hour, known[0].cards) if known else (None, None, None)
             )
             self.fields[f"start{row}"] = HourField(label=_("Start"), required=False, initial=start)
-            self.fields[f"end{row}"] = HourField(label=_("End"), required=False, initial=end)
+            self.fields[f"end{row}"] = HourField(label=_("End (not included)"), required=False, initial=end)
             self.fields[f"cards{row}"] = forms.IntegerField(
                 label=_("Cards"), min_value=1, required=False, initial=cards
             )
@@ -164,7 +171,7 @@ class RowsForm(forms.Form):
     @property
     def lines(self) -> list[list[forms.BoundField]]:
         """The fields of each row."""
-        return [[self[f"{name}{row}"] for name in ("start", "end", "cards")] for row in range(1, self.rows + 1)]
+        return _lines(self, ("start", "end", "cards"), self.rows)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -198,7 +205,7 @@ class RecallForm(forms.Form):
     """Cards taken back or lost over a stretch of hours."""
 
     start = HourField(label=_l("Start"))
-    end = HourField(label=_l("End"))
+    end = HourField(label=_l("End (not included)"))
     cards = forms.IntegerField(label=_l("Cards"), min_value=1)
     reason = forms.ChoiceField(label=_l("Why"), choices=Recall.Reason.choices)
 
@@ -207,7 +214,7 @@ class DeliveryForm(forms.Form):
     """What ran over a stretch of hours."""
 
     start = HourField(label=_l("Start"))
-    end = HourField(label=_l("End"))
+    end = HourField(label=_l("End (not included)"))
     card_hours = forms.DecimalField(
         label=_l("Delivered card-hours"), min_value=0, max_digits=14, decimal_places=3,
         help_text=_l("Cards × hours that really ran, at most three decimals."),

@@ -35,6 +35,7 @@ class UploadForm(forms.Form):
     def __init__(self, parties: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["party"].queryset = parties  # type: ignore[attr-defined]
+        self.fields["file"].required = not self.data.get("content")
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -48,8 +49,6 @@ class UploadForm(forms.Form):
                 cleaned["data"] = base64.b64decode(cleaned["content"], validate=True)
             except binascii.Error:
                 raise forms.ValidationError({"file": _("Choose the file again.")}) from None
-        else:
-            raise forms.ValidationError({"file": _("Choose a file.")})
         return cleaned
 
     @property

@@ -96,6 +96,7 @@ def import_deposits(act: Act, *, depositor: Party, rows: Sequence[Row]) -> list[
             problems.append(Problem("settle_in", group[0].settle_in, error.message, group[0].line))
     if problems:
         raise Invalid(*sorted(problems, key=lambda problem: problem.row or 0))
+    act.record(depositor, {"deposits": made, "rows": len(rows)})
     return made
 
 

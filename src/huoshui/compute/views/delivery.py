@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -53,7 +54,7 @@ def delivery_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One allocation: its runs, what is reported, and the form for what ran next."""
     allocation = queries.allocation_at(actor_of(request), pk)
     runs, reports = queries.schedule(allocation), schedules.reports_of(allocation)
-    form = DeliveryForm(request.POST or None, initial=_next_stretch(allocation, runs))
+    form = DeliveryForm(request.POST or None, initial=_next_stretch(allocation, runs, reports))
     if form.is_valid():
         data = form.cleaned_data
         named = {
@@ -72,9 +73,9 @@ def delivery_page(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "compute/delivery.html", context)
 
 
-def _next_stretch(allocation: Allocation, runs: list[Run]) -> dict[str, Any]:
+def _next_stretch(allocation: Allocation, runs: list[Run], reports: Iterable[Any]) -> dict[str, Any]:
     """The first hours that are over and not reported, as if all of them had run in full."""
-    now, known = clock.hour_of(clock.now()), set(settle.spread_over_hours(schedules.reports_of(allocation)))
+    now, known = clock.hour_of(clock.now()), set(settle.spread_over_hours(reports))
     for run in runs:
         open_hours = [hour for hour in range(run.start_hour, min(run.end_hour, now)) if hour not in known]
         if open_hours:
@@ -123,8 +124,9 @@ def delivery_template(request: HttpRequest, kind: str) -> HttpResponse:
         state=Allocation.State.PLANNED, first_hour__lt=clock.hour_of(clock.now())
     )
     found = []
-    for allocation in rows[:ROWS_MAX]:
-        if known := _next_stretch(allocation, queries.schedule(allocation)):
+    for allocation in rows.prefetch_related("runs", "deliveries")[:ROWS_MAX]:
+        runs = sorted((run for run in allocation.runs.all() if run.version == allocation.version), key=_start)
+        if known := _next_stretch(allocation, runs, allocation.deliveries.all()):
             found.append((
                 allocation.request.number, _written(known["start"]), _written(known["end"]), known["card_hours"], "",
             ))  # fmt: skip
@@ -148,6 +150,10 @@ def schedule_file(request: HttpRequest, kind: str) -> HttpResponse:
         for run in rows
     )  # fmt: skip
     return export.response(kind, _("schedule"), headers, cells)
+
+
+def _start(run: Run) -> int:
+    return run.start_hour
 
 
 def _written(hour: int) -> str:

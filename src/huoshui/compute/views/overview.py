@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from huoshui.base import access
+from huoshui.base import access, clock
 from huoshui.base.requests import actor_of
 from huoshui.base.views import page
 from huoshui.compute import drawings, panel, queries
@@ -27,7 +27,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     demand = queries.demand(actor)
     context = {
         "last": last, "everywhere": everywhere, "supply": queries.supply(actor),
-        "waiting": demand.get(Request.State.OPEN, 0) + demand.get(Request.State.IN_ROUND, 0),
+        "now": clock.now(), "waiting": demand.get(Request.State.OPEN, 0) + demand.get(Request.State.IN_ROUND, 0),
         "running": demand.get(Request.State.SERVED, 0),
         "rounds": queries.rounds_for(actor)[:ROUNDS_SHOWN], "steps": _steps(actor, everywhere),
         "may_deposit": actor.can(DEPOSIT), "may_request": actor.can(REQUEST), "may_run": actor.can(RUN_ROUND),
