@@ -201,10 +201,16 @@ class AnyRecall(TestCase):
     """Whatever is recalled, whenever."""
 
     @given(
-        st.lists(st.tuples(st.integers(1, 6), st.integers(1, 8), st.integers(0, 30), st.booleans()), min_size=3, max_size=8),
-        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(1, 30), st.integers(1, 8)), max_size=3),
-    )  # fmt: skip
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+        st.lists(
+            st.tuples(st.integers(2, 8), st.integers(2, 9), st.integers(0, 12), st.booleans()), min_size=5, max_size=9
+        ),
+        st.lists(
+            st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(8, 40), st.integers(3, 8)),
+            min_size=1,
+            max_size=3,
+        ),
+    )
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
     def test_no_card_is_promised_twice_and_nobody_pays_more(
         self, requests: list[tuple[int, int, int, bool]], recalls: list[tuple[int, int, int, int]]
     ) -> None:
@@ -212,7 +218,7 @@ class AnyRecall(TestCase):
         for base in (100, 250, 400):
             world.offer(8, party(f"示例{base}", "operator"), base=base)
         for cards, hours, first, rigid in requests:
-            window = (first, min(first + 2 * hours + 4, HOURS))
+            window = (first, min(first + 3 * hours + 4, HOURS))
             ask(world, cards, hours, window, mode="rigid" if rigid else "preemptible", price_fen=500)
         clear(world)
         agreed = {row.pk: row.payment_fen for row in Allocation.objects.all()}
