@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime, time
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,7 @@ from django.db.models import F, QuerySet
 
 from huoshui.base import clock
 from huoshui.clearing import capacity
+from huoshui.clearing.capacity.problem import PRICE_MAX
 from huoshui.compute.models import (
     Allocation,
     CardModel,
@@ -51,10 +53,24 @@ def terms_of(round_: Round) -> RoundTerms:
     return terms
 
 
+def unpublished(start: int, end: int) -> QuerySet[Round]:
+    """Rounds over some of these hours that may still sell cards; one with stored data has taken deposits in."""
+    waiting = (Round.State.DRAFT, Round.State.CLEARED)
+    return Round.objects.filter(state__in=waiting, start_hour__lt=end, end_hour__gt=start)
+
+
 def energy_price_mfen(site: Site, model: CardModel, hours: Int64) -> Int64:
-    """Energy of one card for one hour in 1/1000 fen, rounded up, for hours since the epoch (int64[T])."""
-    tariff = publication_in_force("tariff", site.tariff, clock.local(clock.instant_of(int(hours[0]))).date()).loaded()
-    per_kwh = tariff.hourly_prices(hours, calendar())
+    """Energy of one card for one hour in 1/1000 fen, rounded up, for hours since the epoch (int64[T], ascending).
+
+    When another tariff comes into force within the hours, it holds from its first day.
+    """
+    days = [clock.local(clock.instant_of(int(hour))).date() for hour in (hours[0], hours[-1])]
+    first, last = (publication_in_force("tariff", site.tariff, day) for day in days)
+    known = calendar()
+    per_kwh = first.loaded().hourly_prices(hours, known)
+    if last.pk != first.pk:
+        change = clock.hour_of(datetime.combine(last.effective_from, time(), clock.LOCAL))
+        per_kwh = np.where(hours < change, per_kwh, last.loaded().hourly_prices(hours, known))
     watts = model.watts * site.pue_bps
     return -(-per_kwh * watts // (1000 * BPS))
 
@@ -121,8 +137,8 @@ def live_shares() -> QuerySet[Share]:
     )
 
 
-def offers(start: int, end: int, terms: RoundTerms, round_: Round | None = None) -> Offers:
-    """All that is on offer between two hours."""
+def offers(start: int, end: int, terms: RoundTerms) -> Offers:
+    """All that is on offer between two hours. Hours whose reserve is above the solver's highest price are not."""
     deposits = list(
         Deposit.objects.filter(state=Deposit.State.OPEN, stretches__start_hour__lt=end, stretches__end_hour__gt=start)
         .select_related("pool__site__region", "pool__card_model", "pool__site__operator")
@@ -140,7 +156,9 @@ def offers(start: int, end: int, terms: RoundTerms, round_: Round | None = None)
                 energy[pool.pk] = energy_price_mfen(pool.site, pool.card_model, hours)
             net = net + energy[pool.pk]
         reserve[index] = gross_reserve_mfen(net, terms)
-    return Offers(deposits, free_cards(deposits, start, end), reserve)
+    cards = free_cards(deposits, start, end)
+    cards[reserve > PRICE_MAX] = 0
+    return Offers(deposits, cards, np.minimum(reserve, PRICE_MAX))
 
 
 def build(round_: Round) -> Built:

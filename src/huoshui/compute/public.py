@@ -24,8 +24,11 @@ from huoshui.compute.problems import terms_of
 
 
 def stored(round_: Round) -> tuple[capacity.Problem, capacity.Result]:
-    """The stored problem and result. Raises Refused when they do not match the digests in the log."""
+    """The stored problem and result. Raises Missing before the round is cleared, Refused when they do not match the
+    digests in the log."""
     data = {row.kind: bytes(row.content) for row in round_.data.all()}
+    if "result" not in data:
+        raise Missing(_("The round is not cleared."))
     problem = archive.unpack(capacity.Problem, data["problem"])
     result = archive.unpack(capacity.Result, data["result"])
     if problem.digest() != round_.digests["problem"] or result.digest() != round_.digests["result"]:

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from django.utils.translation import gettext as _
 
+from huoshui.base.errors import Invalid, Problem
 from huoshui.compute import needs, queries
 from huoshui.compute.models import CardModel, Region, Round
 from huoshui.compute.problems import MILLI
@@ -30,18 +32,18 @@ class Quote(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def _grid(round_id: int) -> queries.Grid:
-    """Published prices never change, so they are read once."""
+def _grid(round_id: int, statement: str) -> queries.Grid:
+    """The prices that a published statement (its digest) binds never change, so they are read once."""
     return queries.grid(Round.objects.get(pk=round_id))
 
 
 def quote(cards: int, hours: Mapping[CardModel, int], regions: Sequence[Region]) -> Quote:
     """Price range of `cards` together for `hours[model]` unbroken hours on any one of the models in the regions."""
     round_ = queries.last_published()
-    listed = queries.list_price(cards, hours, regions)
     if round_ is None:
+        listed = queries.list_price(cards, hours, regions)
         return Quote(listed, listed, None)
-    grid = _grid(round_.pk)
+    grid = _grid(round_.pk, round_.digests.get("statement", ""))
     wanted = {model.code: need for model, need in hours.items()}
     accepted = {region.pk for region in regions}
     costs = [
@@ -68,7 +70,15 @@ def run_costs(price: Int64, open_: npt.NDArray[np.bool_], need: int) -> Int64:
 
 
 def priced(task: needs.Task, hours_wanted: int = 24) -> list[dict[str, Any]]:
-    """Needs of a task on every model with the quote for each, cheapest first."""
+    """Needs of a task on every model with the quote for each, cheapest first. Raises Invalid out of range."""
+    if faults := needs.check(task):
+        rule = _("between %(low)s and %(high)s")
+        raise Invalid(
+            *(
+                Problem(name, str(getattr(task, name)), rule % {"low": low, "high": high})
+                for name, (low, high) in faults.items()
+            )
+        )
     models = {model.code: model for model in CardModel.objects.order_by("id")}
     regions = list(Region.objects.all())
     rows = []

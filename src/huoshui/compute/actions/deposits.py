@@ -4,21 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import QuerySet
+from django.db.models import Max, Min, QuerySet
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock
 from huoshui.base.act import Act, action
 from huoshui.base.errors import Invalid, Problem, Refused, invalid
-from huoshui.compute import reserve
-from huoshui.compute.models import Allocation, Deposit, DepositStretch, Pool, Run
+from huoshui.compute import problems, reserve
+from huoshui.compute.models import Allocation, Deposit, DepositStretch, Pool, RoundData, Run
 from huoshui.compute.permissions import DEPOSIT
 from huoshui.registry.models import Party
 
 STRETCHES_MAX = 2_000
 AHEAD_HOURS_MAX = 24 * 366
 RECALL_NOTICE_HOURS_MAX = 24 * 30
-BASE_PRICE_FEN_MAX = 100_000
+BASE_PRICE_FEN_MAX = 50_000
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,9 @@ def withdraw_deposit(act: Act, *, deposit: Deposit) -> Deposit:
         return deposit
     if deposit.shares.filter(allocation__state=Allocation.State.PLANNED).exists():
         raise Refused(_("Cards of this deposit are sold; recall the hours you need instead."), code="deposit_sold")
+    hours = deposit.stretches.aggregate(start=Min("start_hour"), end=Max("end_hour"))
+    if RoundData.objects.filter(round__in=problems.unpublished(hours["start"], hours["end"])).exists():
+        raise Refused(_("A round is being cleared over these hours; wait until it is published."), code="in_round")
     deposit.state = Deposit.State.WITHDRAWN
     deposit.save(update_fields=["state"])
     act.record(deposit, {"withdrawn": True})
@@ -98,21 +101,21 @@ def _check_terms(base_price_fen: int, recall_notice_hours: int, settle_in: str) 
 def _check_stretches(stretches: Sequence[Stretch], now_hour: int) -> None:
     if not 0 < len(stretches) <= STRETCHES_MAX:
         raise invalid("stretches", len(stretches), _("between 1 and %(max)s stretches") % {"max": STRETCHES_MAX})
-    problems, reached = [], None
+    faults, reached = [], None
     for row, stretch in sorted(enumerate(stretches, 1), key=lambda pair: pair[1].start_hour):
         if stretch.cards <= 0:
-            problems.append(Problem("cards", str(stretch.cards), _("must be above zero"), row))
+            faults.append(Problem("cards", str(stretch.cards), _("must be above zero"), row))
         if stretch.end_hour <= stretch.start_hour:
-            problems.append(Problem("end", hour_text(stretch.end_hour), _("must be after the start"), row))
+            faults.append(Problem("end", hour_text(stretch.end_hour), _("must be after the start"), row))
         if stretch.start_hour < now_hour:
-            problems.append(Problem("start", hour_text(stretch.start_hour), _("lies in the past"), row))
+            faults.append(Problem("start", hour_text(stretch.start_hour), _("lies in the past"), row))
         if stretch.end_hour > now_hour + AHEAD_HOURS_MAX:
-            problems.append(Problem("end", hour_text(stretch.end_hour), _("is more than a year ahead"), row))
+            faults.append(Problem("end", hour_text(stretch.end_hour), _("is more than a year ahead"), row))
         if reached is not None and stretch.start_hour < reached:
-            problems.append(Problem("start", hour_text(stretch.start_hour), _("overlaps another stretch"), row))
+            faults.append(Problem("start", hour_text(stretch.start_hour), _("overlaps another stretch"), row))
         reached = max(reached or stretch.end_hour, stretch.end_hour)
-    if problems:
-        raise Invalid(*problems)
+    if faults:
+        raise Invalid(*faults)
 
 
 def hour_text(hour: int) -> str:

@@ -11,13 +11,14 @@ from huoshui.base.act import Act, action
 from huoshui.base.errors import Invalid, Problem, Refused
 from huoshui.compute.actions.deposits import hour_text
 from huoshui.compute.budgets import hold_budget, release_budgets
-from huoshui.compute.models import CardModel, Region, Request, RequestModel
+from huoshui.compute.models import HOURS_PER_ROUND_MAX, CardModel, Region, Request, RequestModel
 from huoshui.compute.permissions import REQUEST
 from huoshui.registry.models import Party
 
 CARDS_MAX = 10_000
 AHEAD_HOURS_MAX = 24 * 90
 BUDGET_FEN_MAX = 10**12
+TITLE_LENGTH_MAX = 120
 PRIORITY_DISPLACED, PRIORITY_NORMAL = 0, 1
 
 
@@ -103,13 +104,16 @@ def check_request(
 
     now, window = clock.hour_of(at), deadline_hour - earliest_hour
     need(bool(title.strip()), "title", title, _("say what it is for"))
+    rule = _("at most %(max)s characters") % {"max": TITLE_LENGTH_MAX}
+    need(len(title.strip()) <= TITLE_LENGTH_MAX, "title", title, rule)
     need(0 < cards <= CARDS_MAX, "cards", cards, _("between 1 and %(max)s") % {"max": CARDS_MAX})
     need(bool(hours), "models", "", _("name at least one card model"))
     need(bool(regions), "regions", "", _("name at least one region"))
     need(window > 0, "deadline", hour_text(deadline_hour), _("must be after the earliest start"))
     need(earliest_hour >= now, "earliest", hour_text(earliest_hour), _("lies in the past"))
     need(deadline_hour <= now + AHEAD_HOURS_MAX, "deadline", hour_text(deadline_hour), _("is more than 90 days ahead"))
-    need(0 < budget_fen <= BUDGET_FEN_MAX, "budget", budget_fen, _("must be above zero"))
+    rule = _("above zero and at most %(max)s yuan") % {"max": BUDGET_FEN_MAX // 100}
+    need(0 < budget_fen <= BUDGET_FEN_MAX, "budget", budget_fen, rule)
     need(mode in Request.Mode.values, "mode", mode, _("one of: %(all)s") % {"all": ", ".join(Request.Mode.values)})
     payable = Request.PayWith.values
     need(pay_with in payable, "pay_with", pay_with, _("one of: %(all)s") % {"all": ", ".join(payable)})
@@ -118,6 +122,7 @@ def check_request(
         rule = _("does not fit into the window of %(hours)s hours") % {"hours": max(window, 0)}
         need(needed <= window, "hours", f"{model}: {needed}", rule)
     if mode == Request.Mode.PREEMPTIBLE:
-        need(min_piece_hours >= 1, "min_piece_hours", min_piece_hours, _("a piece has at least one hour"))
+        rule = _("between 1 and %(max)s") % {"max": HOURS_PER_ROUND_MAX}
+        need(1 <= min_piece_hours <= HOURS_PER_ROUND_MAX, "min_piece_hours", min_piece_hours, rule)
     if problems:
         raise Invalid(*problems)

@@ -26,6 +26,7 @@ from huoshui.compute.accounts import INDEX_PRICE_FIRST_MFEN
 from huoshui.compute.budgets import release_budgets
 from huoshui.compute.models import (
     HOURS_PER_ROUND_MAX,
+    Deposit,
     Request,
     Round,
     RoundData,
@@ -100,10 +101,19 @@ def start_clearing(act: Act, *, round: Round, options: dict[str, int] | None = N
 def freeze(act: Act, *, round: Round) -> Round:
     """Take in the open requests whose window meets the horizon and store the problem.
 
-    Called by the worker under the key `round/N/freeze`. Raises Missing when nothing is on offer.
+    Called by the worker under the key `round/N/freeze`. Raises Missing when nothing is on offer, Refused while another
+    round over some of the same hours is frozen and not published: both would sell the same cards.
     """
     act.require(RUN_ROUND)
+    others = problems.unpublished(round.start_hour, round.end_hour).select_for_update().order_by("pk")
+    rivals = [other for other in others if other.pk != round.pk]
     round_ = _locked(round, Round.State.DRAFT)
+    for rival in rivals:
+        if rival.data.exists():
+            raise Refused(
+                _("Round %(number)s over some of these hours waits to be published.") % {"number": rival.number},
+                code="round_rival",
+            )
     first = max(round_.start_hour, clock.hour_of(act.at) + 1)
     takes = Request.objects.select_for_update().filter(
         state=Request.State.OPEN, earliest_hour__lt=round_.end_hour, deadline_hour__gt=first
@@ -159,13 +169,14 @@ def reopen(act: Act, *, round: Round) -> Round:
 def publish(act: Act, *, round: Round) -> Round:
     """Publish a cleared round: prices, allocations, what each request pays at most; the rest of the holds comes back.
 
-    One transaction. Raises Refused when the round is not cleared or its hours have begun.
+    One transaction. Raises Refused when the round is not cleared, its hours have begun, or cards it sells are gone.
     """
     act.require(PUBLISH_ROUND)
     round_ = _locked(round, Round.State.CLEARED)
-    if round_.start_hour < clock.hour_of(act.at):
+    if round_.start_hour <= clock.hour_of(act.at):
         raise Refused(_("The round's hours have begun; cancel it and clear the rest."), code="round_begun")
     built, result = load(round_)
+    _still_offered(round_, built, result)
     round_.digests |= {"statement": public.statement_digest(round_, built.problem, result)}
     record = act.record(round_, {"digests": round_.digests, "figures": round_.figures})
     SlotPrice.objects.bulk_create(allocate.slot_prices(round_, built, result), batch_size=1000)
@@ -224,6 +235,24 @@ def _locked(round_: Round, *states: str) -> Round:
             code="round_state",
         )
     return found
+
+
+def _still_offered(round_: Round, built: problems.Built, result: capacity.Result) -> None:
+    """Raise Refused when a deposit no longer has what it sells: withdrawn or recalled since the round was frozen.
+
+    The deposits are locked by id, so that a recall waits for the publication or is seen by it.
+    """
+    sold = {deposit.pk: row for deposit, row in zip(built.deposits, result.deposit_sold, strict=True) if row.any()}
+    held = list(Deposit.objects.select_for_update().filter(pk__in=sold, state=Deposit.State.OPEN).order_by("pk"))
+    free = problems.free_cards(held, round_.start_hour, round_.end_hour)
+    kept = {deposit.pk for deposit, cards in zip(held, free, strict=True) if (sold[deposit.pk] <= cards).all()}
+    gone = [deposit.number for deposit in built.deposits if deposit.pk in sold.keys() - kept]
+    if gone:
+        raise Refused(
+            _("Cards of %(deposits)s are no longer there; cancel the round and clear again.")
+            % {"deposits": ", ".join(gone[:10])},
+            code="offers_gone", deposits=gone,
+        )  # fmt: skip
 
 
 def _refuse(act: Act, record: LogRecord, round_: Round, built: problems.Built, result: capacity.Result) -> None:
