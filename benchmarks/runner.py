@@ -58,8 +58,16 @@ def _child(pipe: Any, call: Callable[..., Any], arguments: tuple[Any, ...]) -> N
         answer, failure = call(*arguments), ""
     except Exception as error:  # noqa: BLE001 - a solver that fails is a row of the table
         answer, failure = None, f"{type(error).__name__}: {error}"[:120]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    pipe.send(Measured(answer, time.perf_counter() - start, peak, failure))
+    pipe.send(Measured(answer, time.perf_counter() - start, _peak_mb(), failure))
+
+
+def _peak_mb() -> float:
+    """Peak resident memory of this process. Linux keeps the parent's peak in ru_maxrss across exec, so not that one."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def median(values: Sequence[float]) -> float:

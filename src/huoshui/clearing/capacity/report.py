@@ -1,4 +1,4 @@
-"""A cleared round as files and figures: what `huoshui clear capacity` writes and `huoshui verify` makes again to compare.
+"""A cleared round as files and figures: what `huoshui clear capacity` writes and `huoshui verify` makes again.
 
 Everything here follows from the problem and the result alone, so the same round gives the same bytes. Frames are
 exact (1/1000 fen in columns `*_millifen`); `for_people` turns these columns into yuan.
