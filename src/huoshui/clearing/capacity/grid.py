@@ -55,7 +55,7 @@ CUTS_MAX = 8
 
 
 class Screening(NamedTuple):
-    """Why a request has no option: refusal int8[n], 0 = has one; for BUDGET, cheapest cost int64[n] and its pool int32[n]."""
+    """Why a request has no option: refusal int8[n], 0 = has one; for BUDGET the cheapest cost and its pool."""
 
     refusal: np.ndarray
     cheapest: Int64

@@ -17,12 +17,16 @@ import numpy as np
 
 from huoshui.clearing.capacity.grid import Grid, added_cost
 from huoshui.clearing.capacity.oracle import FAR, cheapest_hours, gang_price, new_scratch
-from huoshui.clearing.capacity.problem import Int32, Int64
+from huoshui.clearing.capacity.problem import Bool, Int32, Int64
 
-RUIN_MAX = 24
-FRESH_MAX = 16
-TOUCHED_MAX = 400
-OPTIONS_TRIED_MAX = 8
+RUIN_MAX, FRESH_MAX, TOUCHED_MAX = 24, 16, 400
+"""Requests taken out per pool, refused ones invited, and all of them, in one move."""
+PAD_MAX = 6
+"""Hours before and after a request that are emptied with it, at most."""
+SKIP = 2
+"""Each option is passed over with this probability in 16 when recreating."""
+RELOCATE = 4
+"""One in so many moves of a served request aims at another place for it."""
 
 
 class Plan(NamedTuple):
@@ -207,196 +211,262 @@ def _aim(grid, r, guide, group_of, group, state, scratch, found):  # type: ignor
     return best_option
 
 
-@nb.njit(cache=True, nogil=True)
-def anneal(  # type: ignore[no-untyped-def]
-    grid, plan, guide, rank, members, group_of, group, steps, threshold, seed
-):
-    """Ruin and recreate inside one group of pools `steps` times; the change in the objective.
+class Bench(NamedTuple):
+    """Working lists of one group. Pool p owns base[p]..base[p+1] of `placed` and `able`.
 
-    members: requests of the group, best prospects first; rank int64[n]: value per card-hour used for orders.
+    placed: requests served in the pool (slot[r]: where r stands), able: requests that could be, best prospects first.
+    touched[:count]: requests of the current move, with old_option and old_taken to undo it; mark: who they are.
     """
-    n, size = len(grid.cards), len(members)
-    state = np.array([seed], np.uint64)
-    scratch, found = new_scratch(grid.hours), np.zeros(grid.hours, np.int32)
-    total = np.int64(0)
-    if size == 0:
-        return total
-    pools = len(plan.load)
-    # placed requests per pool: linked arrays with room for every member
-    slot = np.full(n, -1, np.int64)
-    wanted = np.zeros(pools, np.int64)
+
+    base: Int64
+    placed: Int64
+    placed_count: Int64
+    slot: Int64
+    able: Int64
+    able_count: Int64
+    touched: Int64
+    old_option: Int64
+    old_taken: Int32
+    mark: Bool
+
+
+@nb.njit(cache=True, nogil=True)
+def _new_bench(grid, plan, members, group_of, group):  # type: ignore[no-untyped-def]
+    pools, n = len(plan.load), len(grid.cards)
+    base = np.zeros(pools + 1, np.int64)
     for r in members:
         for o in range(grid.option_from[r], grid.option_from[r + 1]):
-            wanted[grid.option_pool[o]] += 1
-    base = np.zeros(pools + 1, np.int64)
-    for p in range(pools):
-        base[p + 1] = base[p] + (wanted[p] if group_of[p] == group else 0)
-    placed, placed_count = np.zeros(base[pools], np.int64), np.zeros(pools, np.int64)
-    able = np.zeros(base[pools], np.int64)
-    able_count = np.zeros(pools, np.int64)
+            if group_of[grid.option_pool[o]] == group:
+                base[grid.option_pool[o] + 1] += 1
+    base = np.cumsum(base)
+    bench = Bench(
+        base,
+        np.zeros(base[pools], np.int64),
+        np.zeros(pools, np.int64),
+        np.full(n, -1, np.int64),
+        np.zeros(base[pools], np.int64),
+        np.zeros(pools, np.int64),
+        np.zeros(TOUCHED_MAX, np.int64),
+        np.zeros(TOUCHED_MAX, np.int64),
+        np.zeros((TOUCHED_MAX, grid.hours), np.int32),
+        np.zeros(n, np.bool_),
+    )
     for r in members:
         for o in range(grid.option_from[r], grid.option_from[r + 1]):
             p = grid.option_pool[o]
             if group_of[p] == group:
-                able[base[p] + able_count[p]] = r
-                able_count[p] += 1
+                bench.able[base[p] + bench.able_count[p]] = r
+                bench.able_count[p] += 1
         if plan.option[r] >= 0:
-            p = grid.option_pool[plan.option[r]]
-            slot[r] = placed_count[p]
-            placed[base[p] + placed_count[p]] = r
-            placed_count[p] += 1
-    touched = np.zeros(TOUCHED_MAX, np.int64)
-    old_option = np.zeros(TOUCHED_MAX, np.int64)
-    old_taken = np.zeros((TOUCHED_MAX, grid.hours), np.int32)
-    key = np.zeros(TOUCHED_MAX, np.int64)
-    mark = np.zeros(n, np.bool_)
-    for _ in range(steps):
-        count = 0
-        delta = np.int64(0)
+            _enlist(bench, r, grid.option_pool[plan.option[r]])
+    return bench
+
+
+@nb.njit(cache=True, nogil=True)
+def _enlist(bench, r, pool):  # type: ignore[no-untyped-def]
+    bench.slot[r] = bench.placed_count[pool]
+    bench.placed[bench.base[pool] + bench.placed_count[pool]] = r
+    bench.placed_count[pool] += 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _delist(bench, r, pool):  # type: ignore[no-untyped-def]
+    bench.placed_count[pool] -= 1
+    tail = bench.placed[bench.base[pool] + bench.placed_count[pool]]
+    bench.placed[bench.base[pool] + bench.slot[r]] = tail
+    bench.slot[tail] = bench.slot[r]
+
+
+@nb.njit(cache=True, nogil=True)
+def _take_out(grid, plan, bench, count, r):  # type: ignore[no-untyped-def]
+    """Remember request r as number `count` of this move and stop serving it; the change in the objective."""
+    o = plan.option[r]
+    bench.touched[count], bench.old_option[count], bench.mark[r] = r, o, True
+    if o < 0:
+        return np.int64(0)
+    for k in range(grid.option_hours[o]):
+        bench.old_taken[count, k] = plan.taken[plan.taken_from[r] + k]
+    return remove(grid, plan, r)
+
+
+@nb.njit(cache=True, nogil=True)
+def _crowded(grid, plan, c, pool, hours):  # type: ignore[no-untyped-def]
+    """How many of `hours` in `pool` have too few free cards for request c."""
+    count = 0
+    for t in hours:
+        count += plan.load[pool, t] + grid.cards[c] > grid.capacity[pool, t]
+    return count
+
+
+@nb.njit(cache=True, nogil=True)
+def _blocks(grid, plan, r, c, pool, hours):  # type: ignore[no-untyped-def]
+    """Whether request r uses one of the hours that are too crowded for request c."""
+    first = plan.taken_from[r]
+    last, j = first + grid.option_hours[plan.option[r]], 0
+    if plan.taken[first] > hours[-1] or plan.taken[last - 1] < hours[0]:
+        return False
+    for k in range(first, last):
+        t = plan.taken[k]
+        while j < len(hours) and hours[j] < t:
+            j += 1
+        if j == len(hours):
+            return False
+        if hours[j] == t and plan.load[pool, t] + grid.cards[c] > grid.capacity[pool, t]:
+            return True
+    return False
+
+
+@nb.njit(cache=True, nogil=True)
+def _push_in(grid, plan, bench, c, o, hours, state):  # type: ignore[no-untyped-def]
+    """Take out whoever is in the way of request c at option o and `hours`, and serve it there; (touched, change)."""
+    pool, count, change = np.int64(grid.option_pool[o]), 1, np.int64(0)
+    here, over = bench.placed_count[pool], _crowded(grid, plan, c, pool, hours)
+    at = _below(state, here) if here > 0 else 0
+    for step in range(here):
+        if over == 0 or count >= TOUCHED_MAX - FRESH_MAX:
+            break
+        r = bench.placed[bench.base[pool] + (at + step) % here]
+        if not bench.mark[r] and _blocks(grid, plan, r, c, pool, hours):
+            change += _take_out(grid, plan, bench, count, r)
+            count += 1
+            over = _crowded(grid, plan, c, pool, hours)
+    if over == 0 and _room_ok(grid, plan, c, o, hours):
+        plan.option[c] = o
+        for k in range(len(hours)):
+            plan.taken[plan.taken_from[c] + k] = hours[k]
+        change += grid.budget[c] - grid.option_transfer[o] - _apply(grid, plan, c, 1)
+    return count, change
+
+
+@nb.njit(cache=True, nogil=True)
+def _empty_area(grid, plan, bench, count, pool, lo, hi, most):  # type: ignore[no-untyped-def]
+    """Take out up to `most` requests that run in `pool` between hours lo and hi; (touched, change)."""
+    here, change, last = bench.placed_count[pool], np.int64(0), count + most
+    for step in range(here):
+        if count == last:
+            break
+        r = bench.placed[bench.base[pool] + (lo + step) % here]
+        if bench.mark[r]:
+            continue
+        first = plan.taken_from[r]
+        if plan.taken[first] < hi and plan.taken[first + grid.option_hours[plan.option[r]] - 1] >= lo:
+            change += _take_out(grid, plan, bench, count, r)
+            count += 1
+    return count, change
+
+
+@nb.njit(cache=True, nogil=True)
+def _ruin_around(grid, plan, bench, c, group_of, group, state):  # type: ignore[no-untyped-def]
+    """Empty part of the pool and hours of request c, and perhaps the same hours of another pool; (touched, change)."""
+    pool, first = np.int64(grid.option_pool[plan.option[c]]), plan.taken_from[c]
+    pad = _below(state, PAD_MAX)
+    lo, hi = max(0, plan.taken[first] - pad), plan.taken[first] + grid.option_hours[plan.option[c]] + pad
+    most = 1 + _below(state, RUIN_MAX)
+    change = _take_out(grid, plan, bench, 0, c)
+    count, more = _empty_area(grid, plan, bench, 1, pool, lo, hi, most)
+    q = bench.touched[_below(state, count)]
+    other = grid.option_from[q] + _below(state, grid.option_from[q + 1] - grid.option_from[q])
+    if _below(state, 2) == 0 or group_of[grid.option_pool[other]] != group:
+        return count, change + more
+    count, rest = _empty_area(grid, plan, bench, count, np.int64(grid.option_pool[other]), lo, hi, most)
+    return count, change + more + rest
+
+
+@nb.njit(cache=True, nogil=True)
+def _invite(grid, plan, bench, count, pool, state):  # type: ignore[no-untyped-def]
+    """Add a few refused requests that could run in `pool`, good prospects more often; the number touched."""
+    able = bench.able_count[pool]
+    for _ in range(_below(state, FRESH_MAX)):
+        r = bench.able[bench.base[pool] + _below(state, able) * _below(state, able) // able]
+        if plan.option[r] < 0 and not bench.mark[r]:
+            _take_out(grid, plan, bench, count, r)
+            count += 1
+    return count
+
+
+@nb.njit(cache=True, nogil=True)
+def _recreate(  # type: ignore[no-untyped-def]
+    grid, plan, bench, count, guide, rank, group_of, group, state, scratch, found
+):
+    """Insert the touched requests in a random order: by chance, by size, or by rank with noise; the change."""
+    key, mode, change = np.zeros(count, np.int64), _below(state, 4), np.int64(0)
+    for i in range(count):
+        r, noise = bench.touched[i], 768 + _below(state, 512)
+        if mode == 0:
+            key[i] = _below(state, 1 << 30)
+        elif mode == 1:
+            key[i] = -grid.cards[r] * noise
+        else:
+            key[i] = -((rank[r] * noise) >> 10)
+    weight = _below(state, 5)
+    for i in np.argsort(key):
+        r = bench.touched[i]
+        if plan.option[r] < 0:
+            change += insert(grid, plan, r, guide, weight, group_of, group, SKIP, state, scratch, found)
+    return change
+
+
+@nb.njit(cache=True, nogil=True)
+def _keep(grid, plan, bench, count):  # type: ignore[no-untyped-def]
+    for i in range(count):
+        r = bench.touched[i]
+        if bench.old_option[i] >= 0:
+            _delist(bench, r, grid.option_pool[bench.old_option[i]])
+        if plan.option[r] >= 0:
+            _enlist(bench, r, grid.option_pool[plan.option[r]])
+        bench.mark[r] = False
+
+
+@nb.njit(cache=True, nogil=True)
+def _undo(grid, plan, bench, count):  # type: ignore[no-untyped-def]
+    for i in range(count):
+        if plan.option[bench.touched[i]] >= 0:
+            remove(grid, plan, bench.touched[i])
+    for i in range(count):
+        r, o = bench.touched[i], bench.old_option[i]
+        if o >= 0:
+            plan.option[r] = o
+            for k in range(grid.option_hours[o]):
+                plan.taken[plan.taken_from[r] + k] = bench.old_taken[i, k]
+            _apply(grid, plan, r, 1)
+        bench.mark[r] = False
+
+
+@nb.njit(cache=True, nogil=True)
+def anneal(  # type: ignore[no-untyped-def]
+    grid, plan, guide, rank, members, group_of, group, moves, threshold, seed
+):
+    """Ruin and recreate `moves` times inside one group of pools; the change in the objective.
+
+    guide int64[1+K,P,T]: prices that show where room is dear; rank int64[n] >= 0: who tends to go first; members:
+    requests of the group, best prospects first. A move that loses less than a random part of `threshold` is kept.
+    """
+    state, size, total = np.array([seed], np.uint64), len(members), np.int64(0)
+    if size == 0:
+        return total
+    scratch, found = new_scratch(grid.hours), np.zeros(grid.hours, np.int32)
+    bench = _new_bench(grid, plan, members, group_of, group)
+    for _ in range(moves):
         c = members[_below(state, size)]
         if plan.option[c] < 0:
-            k = _below(state, size)
-            c = members[(k * _below(state, size)) // size]
-        forced = plan.option[c] < 0
-        touched[0], count, mark[c] = c, 1, True
-        old_option[0] = plan.option[c]
-        if forced:
+            c = members[_below(state, size) * _below(state, size) // size]
+        if plan.option[c] < 0 or _below(state, RELOCATE) == 0:
             o = _aim(grid, c, guide, group_of, group, state, scratch, found)
             if o < 0:
-                mark[c] = False
                 continue
             pool = np.int64(grid.option_pool[o])
-            need = grid.option_hours[o]
-            here = placed_count[pool]
-            at = _below(state, here) if here > 0 else 0
-            over = 0
-            for k in range(need):
-                over += plan.load[pool, found[k]] + grid.cards[c] > grid.capacity[pool, found[k]]
-            for step in range(here):
-                if over == 0 or count >= TOUCHED_MAX - FRESH_MAX:
-                    break
-                r = placed[base[pool] + (at + step) % here]
-                f = plan.taken_from[r]
-                last = grid.option_hours[plan.option[r]]
-                begin, end = plan.taken[f], plan.taken[f + last - 1]
-                if begin > found[need - 1] or end < found[0]:
-                    continue
-                hit, j = False, 0
-                for k in range(last):
-                    t = plan.taken[f + k]
-                    while j < need and found[j] < t:
-                        j += 1
-                    if j < need and found[j] == t and plan.load[pool, t] + grid.cards[c] > grid.capacity[pool, t]:
-                        hit = True
-                        break
-                if not hit:
-                    continue
-                touched[count], old_option[count], mark[r] = r, plan.option[r], True
-                for k in range(last):
-                    old_taken[count, k] = plan.taken[f + k]
-                count += 1
-                delta += remove(grid, plan, r)
-                over = 0
-                for k in range(need):
-                    over += plan.load[pool, found[k]] + grid.cards[c] > grid.capacity[pool, found[k]]
-            if over == 0 and _room_ok(grid, plan, c, o, found):
-                plan.option[c] = o
-                for k in range(need):
-                    plan.taken[plan.taken_from[c] + k] = found[k]
-                delta += grid.budget[c] - grid.option_transfer[o] - _apply(grid, plan, c, 1)
-            parts = 0
+            change = _take_out(grid, plan, bench, 0, c)
+            count, more = _push_in(grid, plan, bench, c, o, found[: grid.option_hours[o]].copy(), state)
         else:
-            o = plan.option[c]
-            pool = np.int64(grid.option_pool[o])
-            lo = plan.taken[plan.taken_from[c]]
-            hi = lo + grid.option_hours[o]
-            pad = _below(state, 6)
-            lo, hi = lo - pad, hi + pad
-            parts = 1 + _below(state, 2)
-            ruin = 1 + _below(state, RUIN_MAX)
-        for part in range(parts):
-            if part == 1:
-                q = touched[_below(state, count)]
-                span = grid.option_from[q + 1] - grid.option_from[q]
-                o2 = grid.option_from[q] + _below(state, span)
-                if group_of[grid.option_pool[o2]] != group:
-                    break
-                pool = np.int64(grid.option_pool[o2])
-            here = placed_count[pool]
-            got = 0
-            if here > 0:
-                at = _below(state, here)
-                for step in range(here):
-                    r = placed[base[pool] + (at + step) % here]
-                    if mark[r]:
-                        continue
-                    f = plan.taken_from[r]
-                    begin, end = plan.taken[f], plan.taken[f + grid.option_hours[plan.option[r]] - 1]
-                    if begin >= hi or end < lo:
-                        continue
-                    touched[count], old_option[count], mark[r] = r, plan.option[r], True
-                    count += 1
-                    got += 1
-                    if got >= ruin:
-                        break
-        if not forced:
-            for i in range(count):
-                r = touched[i]
-                for k in range(grid.option_hours[old_option[i]]):
-                    old_taken[i, k] = plan.taken[plan.taken_from[r] + k]
-                delta += remove(grid, plan, r)
-        fresh = _below(state, FRESH_MAX)
-        for _try in range(fresh):
-            k = _below(state, able_count[pool])
-            r = able[base[pool] + (k * _below(state, able_count[pool])) // able_count[pool]]
-            if plan.option[r] < 0 and not mark[r]:
-                touched[count], old_option[count], mark[r] = r, -1, True
-                count += 1
-        # order
-        mode = _below(state, 4)
-        for i in range(count):
-            r = touched[i]
-            noise = 768 + _below(state, 512)
-            if mode == 0:
-                key[i] = _below(state, 1 << 30)
-            elif mode == 1:
-                key[i] = -(grid.cards[r] * noise)
-            else:
-                key[i] = -((rank[r] * noise) >> 10)
-        order = np.argsort(key[:count])
-        weight = _below(state, 5)
-        for i in range(count):
-            r = touched[order[i]]
-            if plan.option[r] < 0:
-                delta += insert(grid, plan, r, guide, weight, group_of, group, 2, state, scratch, found)
-        u = _below(state, 1024)
-        if delta >= -((threshold * u * u) >> 20):
-            total += delta
-            for i in range(count):
-                r = touched[i]
-                if old_option[i] >= 0:
-                    p = grid.option_pool[old_option[i]]
-                    placed_count[p] -= 1
-                    tail = placed[base[p] + placed_count[p]]
-                    placed[base[p] + slot[r]] = tail
-                    slot[tail] = slot[r]
-                if plan.option[r] >= 0:
-                    p = grid.option_pool[plan.option[r]]
-                    slot[r] = placed_count[p]
-                    placed[base[p] + placed_count[p]] = r
-                    placed_count[p] += 1
-                mark[r] = False
+            pool = np.int64(grid.option_pool[plan.option[c]])
+            change = np.int64(0)
+            count, more = _ruin_around(grid, plan, bench, c, group_of, group, state)
+        count = _invite(grid, plan, bench, count, pool, state)
+        change += more + _recreate(grid, plan, bench, count, guide, rank, group_of, group, state, scratch, found)
+        luck = _below(state, 1024)
+        if change >= -((threshold * luck * luck) >> 20):
+            total += change
+            _keep(grid, plan, bench, count)
         else:
-            for i in range(count):
-                r = touched[i]
-                if plan.option[r] >= 0:
-                    remove(grid, plan, r)
-            for i in range(count):
-                r = touched[i]
-                if old_option[i] >= 0:
-                    plan.option[r] = old_option[i]
-                    for k in range(grid.option_hours[old_option[i]]):
-                        plan.taken[plan.taken_from[r] + k] = old_taken[i, k]
-                    _apply(grid, plan, r, 1)
-                mark[r] = False
+            _undo(grid, plan, bench, count)
     return total

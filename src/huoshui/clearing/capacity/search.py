@@ -26,8 +26,8 @@ from huoshui.clearing.capacity.problem import Bool, Int32, Int64
 NO_LIMIT = 1 << 60
 GROUP_POOLS = 8
 """Pools that are searched together; a constant, so that it does not follow the number of threads."""
-HEAT = 16
-"""First threshold for worse plans: the median budget over this."""
+MOVES_PER_MEAN = 1500
+"""Moves per request that allow a first threshold of the mean budget: a hot search needs many moves to cool."""
 HOPE = 4
 """A request whose best answer costs more than (1 + 1/HOPE) of its budget is left to the last fill."""
 
@@ -87,7 +87,7 @@ class Search:
         best, best_value = copy_plan(plan), plan_value(grid, plan)
         members = order[look.hopeful[order]]
         random = np.random.Generator(np.random.PCG64([options.seed, self.passes]))
-        heat = int(np.median(grid.budget[members])) // HEAT if len(members) else 0
+        heat = self._heat(members, passes)
         for done in range(passes):
             if self.stopped or len(members) == 0:
                 break
@@ -101,6 +101,14 @@ class Search:
             self.stopped = not go_on or self.passes >= options.place_stop
         fill(grid, best, order, self.bound.prices, 0)
         return best
+
+    def _heat(self, members: Int64, passes: int) -> int:
+        """First threshold for worse plans: up to half the mean budget, less when there are few moves per request."""
+        if len(members) == 0:
+            return 0
+        mean = int(self.grid.budget[members].sum()) // len(members)
+        moves = passes * self.options.place_moves // len(members)
+        return mean * min(moves, MOVES_PER_MEAN // 2) // MOVES_PER_MEAN
 
     def _pass(self, plan: Plan, members: Int64, heat: int, random: np.random.Generator) -> None:
         """Deal pools into groups and anneal each; a refused request goes to the group of one of its pools by lot."""
