@@ -180,8 +180,9 @@ def _bound_and_refusals(problem: Problem, result: Result) -> Iterator[Violation]
         yield Violation(Breach.BOUND, "shadow_price")
         return
     total = _supply_value(problem, result)
+    orders = [_merit_order(problem, pool) for pool in range(problem.pools)]
     for r in range(problem.requests):
-        options = _options(problem, r)
+        options = _options(problem, r, orders)
         total += max(0, int(problem.budget[r]) - _at_shadow(problem, result, r, options))
         yield from _refusal(problem, result, r, options)
     if total != result.bound:
@@ -208,7 +209,7 @@ class _Option:
     reserve_cost: int
 
 
-def _options(problem: Problem, r: int) -> list[_Option]:
+def _options(problem: Problem, r: int, orders: list[np.ndarray]) -> list[_Option]:
     """One option per acceptable pool, also those that do not fit."""
     found = []
     need, lead = problem.run_hours[r, problem.pool_model], problem.lead_hours[r, problem.pool_region]
@@ -217,17 +218,17 @@ def _options(problem: Problem, r: int) -> list[_Option]:
         transfer = int(problem.transfer_cost[r, problem.pool_region[pool]])
         cost = NONE
         if start + need[pool] <= end:
-            cost = _cheapest(problem, r, int(need[pool]), _empty_cost(problem, r, int(pool), start, end))
+            cost = _cheapest(problem, r, int(need[pool]), _empty_cost(problem, r, orders[pool], start, end))
         found.append(_Option(int(pool), start, end, int(need[pool]), transfer, min(NONE, cost + transfer)))
     return found
 
 
-def _empty_cost(problem: Problem, r: int, pool: int, start: int, end: int) -> Int64:
+def _empty_cost(problem: Problem, r: int, order: np.ndarray, start: int, end: int) -> Int64:
     """Reserve cost of the request's cards in each hour if it were alone; NONE where the pool has fewer cards."""
     left = np.full(end - start, int(problem.cards[r]), np.int64)
     cost = np.zeros(end - start, np.int64)
     hour = np.arange(start, end)
-    for row in _merit_order(problem, pool)[:, start:end]:
+    for row in order[:, start:end]:
         used = np.minimum(left, problem.deposit_cards[row, hour])
         cost += used * problem.deposit_reserve[row, hour]
         left -= used
@@ -238,6 +239,9 @@ def _cheapest(problem: Problem, r: int, need: int, price: Int64) -> int:
     """Least total price of `need` hours in pieces that the request allows, or NONE."""
     piece = int(problem.min_piece[r]) if problem.preemptible[r] else need
     piece = min(piece, need)
+    if piece == need:
+        windows = np.lib.stride_tricks.sliding_window_view(price, need)
+        return int(np.where(windows.max(axis=1) < NONE, np.minimum(windows, NONE // need).sum(axis=1), NONE).min())
     total = np.full((len(price) + 1, need + 1), NONE, np.int64)
     ending = np.full((len(price) + 1, need + 1), NONE, np.int64)
     total[:, 0] = 0
