@@ -114,6 +114,9 @@ def test_only_operators_report_delivery_and_only_the_centre_opens_rounds(
 def test_published_rounds_are_public_and_others_are_not(world: World, client: Client) -> None:
     number = world.round.number
     assert client.get(f"/compute/public/{number}/").status_code == 200
+    prices = client.get(f"/compute/public/{number}/prices/csv/").content.decode("utf-8-sig").splitlines()
+    assert len(prices) == 1 + worlds.HOURS
+    assert prices[1].endswith(",8.00000,100,0")
     assert b"public_verify" in client.get("/compute/public/verifier/").content
     Round.objects.filter(pk=world.round.pk).update(state=Round.State.CLEARED)
     assert client.get(f"/compute/public/{number}/").status_code == 404

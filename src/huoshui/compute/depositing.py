@@ -54,13 +54,12 @@ def tallies(deposits: Iterable[Deposit]) -> dict[int, Tally]:
     offered = by_deposit(DepositStretch.objects, first=Min("start_hour"), last=Max("end_hour"))
     sold, recalled = by_deposit(live_shares()), by_deposit(Recall.objects)
     none: dict[str, Any] = {"first": None, "last": None, "size": 0}
-    return {
-        pk: Tally(
-            *(offered.get(pk, none)[name] for name in ("first", "last", "size")),
-            sold.get(pk, none)["size"], recalled.get(pk, none)["size"],
-        )
-        for pk in keys
-    }  # fmt: skip
+    found = {}
+    for pk in keys:
+        there = offered.get(pk, none)
+        sizes = (there["size"], sold.get(pk, none)["size"], recalled.get(pk, none)["size"])
+        found[pk] = Tally(there["first"], there["last"], *sizes)
+    return found
 
 
 @dataclass(frozen=True)
@@ -108,28 +107,36 @@ def calendar_of(deposit: Deposit) -> DepositCalendar | None:
         return found
 
     sold = cards(live_shares().filter(deposit=deposit))
-    columns = [cards(deposit.stretches), sold, cards(deposit.recalls), _earned(deposit, start, hours)]
     energy = _energy(deposit, hours)
-    shaped = [column.reshape(len(days), HOURS_PER_DAY) for column in columns]
-    cost = None if energy is None else (energy * sold).reshape(len(days), HOURS_PER_DAY)
-    return DepositCalendar(days, *shaped, cost)
+
+    def by_day(column: Int64) -> Int64:
+        return column.reshape(len(days), HOURS_PER_DAY)
+
+    return DepositCalendar(
+        days, by_day(cards(deposit.stretches)), by_day(sold), by_day(cards(deposit.recalls)),
+        by_day(_earned(deposit, start, hours)), None if energy is None else by_day(energy * sold),
+    )  # fmt: skip
 
 
 def _earned(deposit: Deposit, start: int, hours: Int64) -> Int64:
-    """What the cards sold bring in each hour at the slot prices, after the fee of their round (1/1000 fen)."""
+    """What the cards sold bring in each hour, after the fee of their round (1/1000 fen).
+
+    The price is the slot price, or the share's own after a reschedule.
+    """
     earned = np.zeros(len(hours), np.int64)
-    by_round: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    by_round: dict[int, list[tuple[int, int, int, int | None]]] = defaultdict(list)
     shares = live_shares().filter(deposit=deposit)
-    for round_, *stretch in shares.values_list("allocation__round", "start_hour", "end_hour", "cards"):
-        by_round[round_].append(tuple(stretch))  # type: ignore[arg-type]
+    rows = shares.values_list("allocation__round", "start_hour", "end_hour", "cards", "price_mfen")
+    for number, first, last, cards, own in rows:
+        by_round[number].append((first, last, cards, own))
     for round_ in Round.objects.filter(pk__in=by_round):
         keep_bps, price = BPS - terms_of(round_).fee_bps, np.zeros(len(hours), np.int64)
-        rows = SlotPrice.objects.filter(round=round_, pool=deposit.pool_id, hour__gte=start, hour__lte=int(hours[-1]))
-        for hour, value in rows.values_list("hour", "price_mfen"):
+        prices = SlotPrice.objects.filter(round=round_, pool=deposit.pool_id, hour__gte=start, hour__lte=int(hours[-1]))
+        for hour, value in prices.values_list("hour", "price_mfen"):
             price[hour - start] = value
-        for first, last, cards in by_round[round_.pk]:
+        for first, last, cards, own in by_round[round_.pk]:
             within = slice(max(first - start, 0), max(last - start, 0))
-            earned[within] += cards * price[within] * keep_bps // BPS
+            earned[within] += cards * (price[within] if own is None else own) * keep_bps // BPS
     return earned
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.db.models import F, Max, Min, Q
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -68,15 +68,9 @@ def deadlines(actor: Actor, party: Party) -> Iterable[Deadline]:
         )
 
 
-def _dated(rows: Any) -> Any:
-    """Planned allocations with the first and last hour of their schedule, the earliest first."""
-    current = Q(runs__version=F("version"))
-    return (
-        rows.filter(state=Allocation.State.PLANNED)
-        .select_related("request")
-        .annotate(first_hour=Min("runs__start_hour", filter=current), last_hour=Max("runs__end_hour", filter=current))
-        .order_by("first_hour", "id")
-    )
+def _dated(rows: QuerySet[Allocation]) -> Any:
+    """Planned allocations with their hours, the earliest first."""
+    return queries.dated(rows.filter(state=Allocation.State.PLANNED).select_related("request"))
 
 
 def _report_title(row: Allocation) -> str:
@@ -112,8 +106,7 @@ def reports_due(actor: Actor) -> Iterator[Todo]:
     if not actor.can(DELIVER):
         return
     now = clock.hour_of(clock.now())
-    rows = queries.allocations(actor).filter(state=Allocation.State.PLANNED, last_hour__lte=now)
-    for row in rows[:ROWS_MAX]:
+    for row in _dated(queries.allocations(actor)).filter(last_hour__lte=now)[:ROWS_MAX]:
         due = clock.local(clock.instant_of(row.last_hour + REPORT_GRACE_HOURS)).date()
         yield Todo(_report_title(row), _report_url(row), due, 1, "compute.report")
 

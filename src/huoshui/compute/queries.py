@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum, Value
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 
 from huoshui.base import access, canonical, clock
@@ -26,13 +27,11 @@ from huoshui.compute.models import (
     CardModel,
     Delivery,
     Deposit,
-    DepositStretch,
     Pool,
     Region,
     Request,
     Round,
     Run,
-    Share,
     Site,
     SlotPrice,
 )
@@ -84,14 +83,19 @@ def request(actor: Actor, pk: int) -> Request:
     return access.get_visible(rows, actor, READ, pk=pk)
 
 
-def allocations(actor: Actor) -> QuerySet[Any]:
-    """Allocations at the sites for which the actor reports delivery, the earliest end first."""
+def allocations(actor: Actor) -> QuerySet[Allocation]:
+    """Allocations at the sites for which the actor reports delivery, newest first."""
     sites = access.visible(Site.objects.all(), actor, DELIVER)
     found = Allocation.objects.filter(pool__site__in=sites).select_related(
         "request__entity", "pool__site", "pool__card_model", "round"
     )
+    return found.order_by("-id")
+
+
+def dated(rows: QuerySet[Allocation]) -> Any:
+    """The same with the first and last hour of their schedule, the earliest end first."""
     current = Q(runs__version=F("version"))
-    return found.annotate(
+    return rows.annotate(
         first_hour=Min("runs__start_hour", filter=current), last_hour=Max("runs__end_hour", filter=current)
     ).order_by("last_hour", "id")
 
@@ -111,15 +115,34 @@ def schedule(allocation: Allocation) -> list[Run]:
     return list(allocation.runs.filter(version=allocation.version).select_related("pool").order_by("start_hour"))
 
 
-def delivery_progress(rows: Iterable[Allocation]) -> list[tuple[Allocation, int, int]]:
-    """Each allocation with the milli-card-hours of its schedule and those reported, in two queries."""
+@dataclass(frozen=True)
+class Progress:
+    """An allocation with the hours of its schedule, and the milli-card-hours to deliver and reported."""
+
+    allocation: Allocation
+    first_hour: int
+    last_hour: int
+    given: int
+    reported: int
+
+
+def delivery_progress(rows: Iterable[Allocation]) -> list[Progress]:
+    """How far the delivery of each allocation is, in two queries."""
     found = list(rows)
-    hours = Run.objects.filter(allocation__in=found, version=F("allocation__version")).values("allocation")
-    hours = hours.annotate(all=Sum(F("end_hour") - F("start_hour"))).order_by()
-    given = {row["allocation"]: row["all"] for row in hours}
+    runs = Run.objects.filter(allocation__in=found, version=F("allocation__version")).values("allocation").order_by()
+    hours = {
+        row["allocation"]: (row["first"], row["last"], row["hours"])
+        for row in runs.annotate(
+            first=Min("start_hour"), last=Max("end_hour"), hours=Sum(F("end_hour") - F("start_hour"))
+        )
+    }
     reports = Delivery.objects.filter(allocation__in=found).values("allocation").annotate(all=Sum("milli_card_hours"))
-    told = {row["allocation"]: row["all"] for row in reports.order_by()}
-    return [(row, given.get(row.pk, 0) * row.request.cards * MILLI, told.get(row.pk, 0)) for row in found]
+    reported = {row["allocation"]: row["all"] for row in reports.order_by()}
+    return [
+        Progress(row, first, last, length * row.request.cards * MILLI, reported.get(row.pk, 0))
+        for row in found
+        for first, last, length in [hours[row.pk]]
+    ]
 
 
 def schedule_ahead(actor: Actor) -> QuerySet[Run]:
@@ -317,22 +340,19 @@ def supply(actor: Actor) -> dict[str, int]:
     """Card-hours from now on: offered by open deposits the actor may see, and sold of them."""
     now = clock.hour_of(clock.now())
     mine = access.visible(Deposit.objects.filter(state=Deposit.State.OPEN), actor, READ)
+
+    def ahead(rows: QuerySet[Deposit], of: str) -> int:
+        hours = F(f"{of}__end_hour") - Greatest(F(f"{of}__start_hour"), Value(now))
+        return rows.aggregate(all=Sum(F(f"{of}__cards") * hours))["all"] or 0
+
+    sold = Q(
+        shares__end_hour__gt=now, shares__version=F("shares__allocation__version"),
+        shares__allocation__state=Allocation.State.PLANNED,
+    )  # fmt: skip
     return {
-        "offered": _card_hours(DepositStretch.objects.filter(deposit__in=mine, end_hour__gt=now), now),
-        "sold": _card_hours(
-            Share.objects.filter(
-                deposit__in=mine, end_hour__gt=now, version=F("allocation__version"), allocation__state="planned"
-            ),
-            now,
-        ),
+        "offered": ahead(mine.filter(stretches__end_hour__gt=now), "stretches"),
+        "sold": ahead(mine.filter(sold), "shares"),
     }
-
-
-def _card_hours(stretches: Any, now: int) -> int:
-    """Σ cards × hours after `now`."""
-    whole = stretches.filter(start_hour__gte=now).aggregate(all=Sum(F("cards") * (F("end_hour") - F("start_hour"))))
-    begun = stretches.filter(start_hour__lt=now).aggregate(all=Sum(F("cards") * (F("end_hour") - now)))
-    return (whole["all"] or 0) + (begun["all"] or 0)
 
 
 def demand(actor: Actor) -> dict[str, int]:

@@ -48,6 +48,7 @@ urlpatterns = [
     path("rounds/<int:number>/data/<slug:kind>/", rounds.round_data, name="round_data"),
     path("public/", rounds.public_list, name="public"),
     path("public/<int:number>/", rounds.public_round, name="public_round"),
+    path("public/<int:number>/prices/<slug:kind>/", rounds.public_prices, name="public_prices"),
     path("public/<int:number>/document/", rounds.public_document, name="public_document"),
     path("public/verifier/", rounds.public_verifier, name="public_verifier"),
 ]

@@ -37,9 +37,9 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
     show = request.GET.get("show", TABS[0])
     rows, now = queries.allocations(actor_of(request)), clock.hour_of(clock.now())
     if show == "finished":
-        rows = rows.exclude(state=Allocation.State.PLANNED).order_by("-id")
+        rows = rows.exclude(state=Allocation.State.PLANNED)
     else:
-        rows = rows.filter(state=Allocation.State.PLANNED)
+        rows = queries.dated(rows.filter(state=Allocation.State.PLANNED))
         rows = rows.filter(first_hour__gt=now) if show == "coming" else rows.filter(first_hour__lte=now)
     listed = Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
@@ -120,9 +120,8 @@ def delivery_upload(request: HttpRequest) -> HttpResponse:
 @page(DELIVER)
 def delivery_template(request: HttpRequest, kind: str) -> HttpResponse:
     """What is over and not reported, as a file to fill in and send back; card-hours as if all had run."""
-    rows = queries.allocations(actor_of(request)).filter(
-        state=Allocation.State.PLANNED, first_hour__lt=clock.hour_of(clock.now())
-    )
+    open_rows = queries.allocations(actor_of(request)).filter(state=Allocation.State.PLANNED)
+    rows = queries.dated(open_rows).filter(first_hour__lt=clock.hour_of(clock.now()))
     found = []
     for allocation in rows.prefetch_related("runs", "deliveries")[:ROWS_MAX]:
         runs = sorted((run for run in allocation.runs.all() if run.version == allocation.version), key=_start)

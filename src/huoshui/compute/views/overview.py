@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -25,7 +27,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     last = queries.last_published()
     everywhere = access.EVERYWHERE in actor.scopes(READ)
     demand = queries.demand(actor)
-    context = {
+    context: dict[str, Any] = {
         "last": last, "everywhere": everywhere, "supply": queries.supply(actor),
         "now": clock.now(), "waiting": demand.get(Request.State.OPEN, 0) + demand.get(Request.State.IN_ROUND, 0),
         "running": demand.get(Request.State.SERVED, 0),

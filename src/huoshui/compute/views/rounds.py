@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from importlib import resources
 
 from django.core.paginator import Paginator
@@ -11,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from huoshui.base import clock, export
 from huoshui.base.models import TaskProgress
 from huoshui.base.requests import actor_of
 from huoshui.base.tasks import stop as stop_task
@@ -154,6 +156,27 @@ def public_round(request: HttpRequest, number: int) -> HttpResponse:
             "document_url": reverse("compute:public_document", args=[number]),
         },
     )  # fmt: skip
+
+
+@require_GET
+@page_errors
+def public_prices(request: HttpRequest, number: int, kind: str) -> HttpResponse:
+    """All slot prices of a published round as a table, for anyone."""
+    round_ = _published(number)
+    prices = queries.slot_prices(round_, None, round_.hours).select_related("pool__site", "pool__card_model")
+    headers = [
+        _("Site"), _("Card model"), _("Hour"), _("Slot price (yuan per card-hour)"), _("Offered (cards)"),
+        _("Sold (cards)"),
+    ]  # fmt: skip
+    rows = (
+        (
+            row.pool.site.name, row.pool.card_model.name,
+            clock.local(clock.instant_of(row.hour)).strftime("%Y-%m-%d %H:%M"),
+            Decimal(row.price_mfen).scaleb(-5), row.offered_cards, row.sold_cards,
+        )
+        for row in prices.iterator()
+    )  # fmt: skip
+    return export.response(kind, _("slot prices of round %(number)s") % {"number": number}, headers, rows)
 
 
 @require_GET
