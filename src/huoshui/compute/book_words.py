@@ -37,9 +37,10 @@ ACTS = {
     "compute.allocation.cap": _("spending cap set"),
     "compute.allocation.finish_early": _("finished early"),
     "compute.allocation.cancel": _("allocation cancelled"),
-    "compute.allocation.settle": _("settled"),
+    "compute.allocation.settle": _("delivery settled"),
     "compute.delivery.report": _("delivery reported"),
     "compute.delivery.import": _("delivery reported"),
+    "compute.round.publish": _("round published: given a place"),
     "compute.account.contest": _("statement contested"),
     "compute.account.accept": _("statement accepted"),
 }

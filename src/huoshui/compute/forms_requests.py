@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -22,6 +23,8 @@ from huoshui.registry.models import Party, RoleKind
 PARTY_CHOICES_MAX = 100
 HOURS_MAX = needs.HOURS_MAX
 ESTIMATE_CHARACTERS_MAX = 500
+WINDOW_HOURS = 24 * 7
+"""What the form begins with: a week from tomorrow on."""
 ANY = [("", _("all"))]
 
 
@@ -193,7 +196,7 @@ class QuoteForm(forms.Form):
     """Cards, hours and where: enough for a price."""
 
     cards = forms.IntegerField(label=_("Cards together"), min_value=1, max_value=CARDS_MAX, initial=8)
-    hours = forms.IntegerField(label=_("Hours"), min_value=1, max_value=HOURS_MAX, initial=12)
+    hours = forms.IntegerField(label=_("Hours needed"), min_value=1, max_value=HOURS_MAX, initial=12)
     region = forms.ModelChoiceField(
         Region.objects.order_by("id"), label=_("Region"), required=False, empty_label=_("all regions")
     )
@@ -245,6 +248,8 @@ class RequestForm(forms.Form):
                     "memory": model.memory_gib, "tflops": model.fp16_tflops,
                 },
             )  # fmt: skip
+        tomorrow = clock.hour_of(datetime.combine(clock.today() + timedelta(days=1), time(0), clock.LOCAL))
+        self.initial = {"earliest": tomorrow, "deadline": tomorrow + WINDOW_HOURS, **self.initial}
         if "regions" not in self.initial:
             self.fields["regions"].initial = list(Region.objects.values_list("pk", flat=True))
 
@@ -254,11 +259,7 @@ class RequestForm(forms.Form):
 
     @property
     def who(self) -> list[forms.BoundField]:
-        return self.section("entity", "title")
-
-    @property
-    def what(self) -> list[forms.BoundField]:
-        return self.section("cards")
+        return self.section("entity", "title", "cards")
 
     @property
     def on_models(self) -> list[forms.BoundField]:

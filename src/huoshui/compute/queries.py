@@ -226,9 +226,11 @@ def statements(request: Request) -> list[Statement]:
 
 
 def receipts(request: Request) -> list[LogRecord]:
-    """Sealed log records of a request and of its allocations, oldest first."""
+    """Sealed log records of a request, its allocations and their schedules, oldest first."""
     labels = [canonical.label(row) for row in (request, *request.allocations.all())]
-    return list(LogRecord.objects.filter(subject__in=labels, leaf__isnull=False).order_by("id"))
+    placed = Run.objects.filter(allocation__request=request).values("record")
+    rows = LogRecord.objects.filter(Q(subject__in=labels) | Q(pk__in=placed), leaf__isnull=False)
+    return list(rows.order_by("id"))
 
 
 def provable(actor: Actor, records: Iterable[LogRecord]) -> set[int]:

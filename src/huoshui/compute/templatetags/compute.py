@@ -105,6 +105,12 @@ def steps(table: NoticeSteps) -> list[tuple[int, int]]:
 
 
 @register.filter
+def request_level(state: str) -> str:
+    """Level of a request's state; waiting is no success yet."""
+    return "info" if state == Request.State.OPEN else state_level(state)
+
+
+@register.filter
 def why(refusal: dict[str, Any]) -> str:
     """Why a request was not served, with the amounts."""
     return refusal_sentence(refusal)

@@ -61,7 +61,7 @@ def request_list(request: HttpRequest) -> HttpResponse:
     paid = queries.payments(found.object_list)
     context = {
         "form": form, "page_obj": found, "rows": [(row, paid.get(row.pk)) for row in found],
-        "may_ask": actor.can(REQUEST), "narrowed": bool(wanted),
+        "may_ask": actor.can(REQUEST), "narrowed": bool(wanted), "many": len({row.entity_id for row in found}) > 1,
     }  # fmt: skip
     return render(request, "compute/requests.html", context)
 
@@ -139,7 +139,9 @@ def request_new(request: HttpRequest) -> HttpResponse:
             if made is not None:
                 return redirect("compute:request", made.pk)
         elif (seen := _seen(form)) is not None:
-            return render(request, "compute/request_sign.html", {"form": form, "named": form.named, "seen": seen})
+            below_low = seen.low_fen is not None and seen.pays_at_most_fen < seen.low_fen
+            context = {"form": form, "named": form.named, "seen": seen, "below_low": below_low}
+            return render(request, "compute/request_sign.html", context)
     return render(request, "compute/request_form.html", {"form": form})
 
 
@@ -337,7 +339,7 @@ def _about(allocation: Allocation) -> dict[str, Any]:
         "card_hours_fen": allocation.payment_fen - allocation.transfer_fen + allocation.concession_fen,
         "stops_at": allocations.stops_at(allocation) if planned else None,
         "deliveries": allocation.deliveries.select_related("record").order_by("-start_hour")[:DELIVERIES_MAX],
-        "delivered_milli": sum(schedules.delivered_of(allocation).values()),
+        "delivered_milli": sum(delivered.values()) if (delivered := schedules.delivered_of(allocation)) else None,
         "cancellation": previews.cancellation(allocation) if planned and runs else [],
         "moves": allocation.moves.select_related("recall").order_by("-id"),
         "planned": planned,
