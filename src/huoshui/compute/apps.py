@@ -1,5 +1,7 @@
 """Wiring of the desk: roles, navigation, demo data."""
 
+from datetime import timedelta
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -8,7 +10,7 @@ class ComputeConfig(AppConfig):
     name = "huoshui.compute"
 
     def ready(self) -> None:
-        from huoshui.base import demo, nav
+        from huoshui.base import demo, nav, schedule
         from huoshui.book import services
         from huoshui.cases import todo
         from huoshui.compute import book_words, indicators, panel, permissions
@@ -36,3 +38,5 @@ class ComputeConfig(AppConfig):
         book_words.register()
         services.on_accepted("compute", accounts.on_accepted)
         indicators.register_all()
+        schedule.register(tasks.settle, timedelta(hours=1))
+        schedule.register(tasks.expire, timedelta(hours=12))

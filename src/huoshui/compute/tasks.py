@@ -1,4 +1,4 @@
-"""Background work of the desk: clearing a round."""
+"""Background work of the desk: clearing a round; settling what is due and expiring balances, both safe to repeat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django_tasks import task
 from django_tasks.base import TaskContext
 
 from huoshui.base import access, tasks
-from huoshui.compute.actions import rounds
+from huoshui.compute.actions import accounts, delivery, rounds
 from huoshui.compute.models import Round
 from huoshui.compute.solving import solve
 
@@ -26,3 +26,15 @@ def clear(round_: Round, watch: tasks.Watch) -> None:
     rounds.freeze(WORKER, key=f"round/{round_.pk}/freeze", round=round_)
     content, figures = tasks.in_child(watch, solve, rounds.problem_bytes(round_), rounds.solver_settings(round_))
     rounds.record_result(WORKER, key=f"round/{round_.pk}/result", round=round_, content=content, figures=figures)
+
+
+@task()
+def settle() -> int:
+    """Issue the statements that are due; returns how many."""
+    return delivery.settle_due(WORKER)
+
+
+@task()
+def expire() -> int:
+    """Let balances of compute accounts lapse whose day has passed; returns how many accounts."""
+    return accounts.expire_balances(WORKER)

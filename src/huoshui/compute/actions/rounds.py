@@ -33,6 +33,7 @@ from huoshui.compute.models import (
     SlotPrice,
 )
 from huoshui.compute.permissions import PUBLISH_ROUND, RUN_ROUND
+from huoshui.compute.problems import MILLI
 from huoshui.registry.queries import publication_in_force
 
 HOURS_PER_ROUND_MIN = 24
@@ -52,6 +53,8 @@ def open_round(act: Act, *, title: str, start_hour: int, hours: int, terms: str)
         raise invalid("start", clock.instant_of(start_hour), _("must lie ahead"))
     first_day = clock.local(clock.instant_of(start_hour)).date()
     publication = publication_in_force("round_terms", terms, first_day)
+    if publication.loaded().price_step % MILLI:
+        raise invalid("terms", terms, _("slot prices of a round are whole fen"))
     number = (Round.objects.select_for_update().aggregate(last=Max("number"))["last"] or 0) + 1
     round_ = Round.objects.create(
         number=number, title=title.strip(), start_hour=start_hour, end_hour=start_hour + hours,
