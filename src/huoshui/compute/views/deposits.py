@@ -39,7 +39,7 @@ def deposit_list(request: HttpRequest) -> HttpResponse:
     tallies = depositing.tallies(listed)
     context = {
         "form": form, "page_obj": listed, "rows": [(row, tallies[row.pk]) for row in listed],
-        "may_deposit": _own_pools(actor).exists(), "narrowed": bool(chosen),
+        "may_deposit": _own_pools(actor).exists(), "narrowed": bool(chosen), "now": clock.hour_of(clock.now()),
     }  # fmt: skip
     return render(request, "compute/deposits.html", context)
 
@@ -144,10 +144,12 @@ def deposit_page(request: HttpRequest, pk: int) -> HttpResponse:
     deposit = queries.deposit(actor, pk)
     calendar = depositing.calendar_of(deposit)
     show = request.GET.get("show", "")
+    tally = depositing.tallies([deposit])[deposit.pk]
+    open_still = deposit.state == Deposit.State.OPEN and (tally.last_hour or 0) > clock.hour_of(clock.now())
     context: dict[str, Any] = {
-        "deposit": deposit, "tally": depositing.tallies([deposit])[deposit.pk], "calendar": calendar,
-        "recalls": deposit.recalls.order_by("-id"), "may_deposit": actor.can(DEPOSIT, deposit),
-        "may_recall": actor.can(RECALL, deposit) and deposit.state == Deposit.State.OPEN,
+        "deposit": deposit, "tally": tally, "calendar": calendar, "recalls": deposit.recalls.order_by("-id"),
+        "may_withdraw": open_still and not tally.sold and actor.can(DEPOSIT, deposit),
+        "may_recall": open_still and actor.can(RECALL, deposit), "open_still": open_still,
         "from_allocation": deposit.resold_from,
     }  # fmt: skip
     if calendar is not None:

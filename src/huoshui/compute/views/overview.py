@@ -11,7 +11,7 @@ from huoshui.base import access, clock
 from huoshui.base.requests import actor_of
 from huoshui.base.views import page
 from huoshui.compute import drawings, panel, queries
-from huoshui.compute.models import Request
+from huoshui.compute.models import Pool, Request
 from huoshui.compute.permissions import DEPOSIT, MANAGE_SITES, READ, REQUEST, RUN_ROUND
 from huoshui.registry.queries import parties_of
 
@@ -32,7 +32,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         "now": clock.now(), "waiting": demand.get(Request.State.OPEN, 0) + demand.get(Request.State.IN_ROUND, 0),
         "running": demand.get(Request.State.SERVED, 0),
         "rounds": queries.rounds_for(actor)[:ROUNDS_SHOWN], "steps": _steps(actor, everywhere),
-        "may_deposit": actor.can(DEPOSIT), "may_request": actor.can(REQUEST), "may_run": actor.can(RUN_ROUND),
+        "may_deposit": access.visible(Pool.objects.all(), actor, DEPOSIT).exists(),
+        "may_request": actor.can(REQUEST), "may_run": actor.can(RUN_ROUND),
     }  # fmt: skip
     if last is not None:
         own = set() if everywhere else set(access.ids(actor.scopes(MANAGE_SITES), "party"))
