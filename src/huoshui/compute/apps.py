@@ -13,7 +13,7 @@ class ComputeConfig(AppConfig):
         from huoshui.base import demo, nav, schedule
         from huoshui.book import services
         from huoshui.cases import todo
-        from huoshui.compute import book_words, indicators, panel, permissions
+        from huoshui.compute import book_words, indicators, panel, permissions, tasks
         from huoshui.compute import demo as compute_demo
         from huoshui.compute.actions import accounts
         from huoshui.registry import deadlines, panels, roles, timeline

@@ -45,7 +45,8 @@ def recall_cards(
         raise invalid("reason", reason, _("one of: %(all)s") % {"all": ", ".join(Recall.Reason.values)})
     locked = list(
         Round.objects.select_for_update()
-        .filter(state__in=[Round.State.CLEARED, Round.State.PUBLISHED], start_hour__lt=end_hour, end_hour__gt=start_hour)
+        .filter(state__in=[Round.State.CLEARED, Round.State.PUBLISHED])
+        .filter(start_hour__lt=end_hour, end_hour__gt=start_hour)
         .order_by("id")
     )
     deposit = Deposit.objects.select_for_update().get(pk=deposit.pk)
