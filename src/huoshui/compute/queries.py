@@ -41,6 +41,7 @@ from huoshui.registry.queries import parties_of, publications_in_force
 from huoshui.terms.round_terms import RoundTerms
 from huoshui.terms.rounding import MILLI
 
+DIGITS_MAX = 18
 PUBLISHED = (Round.State.PUBLISHED, Round.State.SETTLED)
 Int64 = npt.NDArray[np.int64]
 
@@ -55,7 +56,7 @@ def deposits(actor: Actor, *, text: str = "", state: str = "", pool: int | None 
     if pool:
         found = found.filter(pool=pool)
     if text := text.strip():
-        found = found.filter(_by_number(text, "D") | Q(depositor__name__icontains=text))
+        found = found.filter(_found(text, "D", Q(depositor__name__icontains=text)))
     return found.order_by("-id")
 
 
@@ -73,7 +74,8 @@ def requests(actor: Actor, *, text: str = "", state: str = "", round: int | None
     if round:
         found = found.filter(round__number=round)
     if text := text.strip():
-        found = found.filter(_by_number(text, "R") | Q(title__icontains=text) | Q(entity__name__icontains=text))
+        named = Party.objects.filter(name__icontains=text).values("pk")
+        found = found.filter(_found(text, "R", Q(title__icontains=text) | Q(entity__in=named)))
     return found.order_by("-id")
 
 
@@ -199,9 +201,12 @@ def pools_of(party: Party) -> QuerySet[Pool]:
     return Pool.objects.filter(site__operator=party).select_related("site", "card_model").order_by("site__name")
 
 
-def _by_number(text: str, letter: str) -> Q:
+def _found(text: str, letter: str, words: Q) -> Q:
+    """What a text finds: `R000012` just that row, `12` also rows with it in their words, else those words."""
     digits = text.upper().removeprefix(letter)
-    return Q(pk=int(digits)) if digits.isdigit() and len(digits) < 19 else Q(pk__in=[])
+    if not digits.isdecimal() or len(digits) > DIGITS_MAX:
+        return words
+    return Q(pk=int(digits)) | words if digits == text else Q(pk=int(digits))
 
 
 # --- what came of a request -------------------------------------------------------------------------------------------
