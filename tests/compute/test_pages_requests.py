@@ -11,12 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compute.world import NOON, World, build, moment, party, run
+from tests.compute.world import NOON, SYSTEM, World, build, moment, party, run
 
 from huoshui.base import clock
 from huoshui.book import services
 from huoshui.book.models import Kind
 from huoshui.compute import accounts, previews
+from huoshui.compute.actions import delivery
 from huoshui.compute.models import Allocation, Request
 from huoshui.compute.schedule_bar import moment as told
 from huoshui.terms.round_terms import NoticeSteps
@@ -451,3 +452,36 @@ def test_without_a_balance_the_reserve_ratio_is_no_data(world: World, client: An
     page = client.get(reverse("compute:accounts"))
     assert page.context["ratio_bps"] is None
     assert page.context["index_mfen"] == 800_000
+
+
+def test_what_was_drawn_from_the_account_is_contested_or_accepted_on_the_page(world: World, client: Any) -> None:
+    credit(world, 500_000)
+    client.force_login(world.agent)
+    allocation = served(world, pay_with="account")
+    with clock.moved_to(moment(world, 9)):
+        delivery.report_delivery(
+            SYSTEM, allocation=allocation, start_hour=world.start + 4, end_hour=world.start + 8, milli_card_hours=8_000
+        )
+        delivery.settle_allocation(SYSTEM, key="settle/1", allocation=allocation)
+        page = client.get(reverse("compute:request", args=[allocation.request_id]))
+        assert page.context["to_answer"]["own"] is False
+        sent = {"reason": "", "idempotency_key": "c/1"}
+        refused = client.post(reverse("compute:request_contest", args=[allocation.request_id]), sent)
+        assert "reason" in refused.context["form"].errors
+        address = reverse("compute:request_accept", args=[allocation.request_id])
+        assert client.post(address, {"idempotency_key": "a/1"}).status_code == 302
+        page = client.get(reverse("compute:request", args=[allocation.request_id]))
+    assert page.context["to_answer"] is None
+    assert services.balances(world.entity, services.SCH)[Kind.COMMITTED] == 0
+
+
+def test_hours_that_are_not_needed_are_given_back_from_the_page(world: World, client: Any) -> None:
+    client.force_login(world.agent)
+    offered: Any = world.offer(8)
+    allocation = world.give([(4, 20)], [(offered, 4, 20, 2)])
+    with clock.moved_to(moment(world, 5.5)):
+        assert client.get(reverse("compute:request", args=[allocation.request_id])).context["may_finish"]
+        sent = {"hour": told(world.start + 8).replace(" ", "T"), "idempotency_key": "f/1"}
+        assert client.post(reverse("compute:request_finish", args=[allocation.request_id]), sent).status_code == 302
+    allocation.refresh_from_db()
+    assert allocation.finished_hour == world.start + 10
