@@ -11,6 +11,7 @@ from huoshui.base import access, tasks
 from huoshui.compute.actions import accounts, delivery, rounds
 from huoshui.compute.models import Round
 from huoshui.compute.solving import solve
+from huoshui.compute.words import phase_title
 
 WORKER = access.system("worker")
 
@@ -21,10 +22,18 @@ def clear_round(context: TaskContext, round_id: int) -> None:
     tasks.watched(context, partial(clear, Round.objects.get(pk=round_id)))
 
 
+class RoundWatch(tasks.Watch):
+    """Tells people what is being worked on; value and bound are not for the progress bar."""
+
+    def beat(self, phase: str = "", done: int = 0, total: int = 0, **_figures: int) -> bool:
+        return super().beat(phase_title(phase), done, total)
+
+
 def clear(round_: Round, watch: tasks.Watch) -> None:
     """The steps of clearing; the solve runs in a child process."""
     rounds.freeze(WORKER, key=f"round/{round_.pk}/freeze", round=round_)
-    content, figures = tasks.in_child(watch, solve, rounds.problem_bytes(round_), rounds.solver_settings(round_))
+    told = RoundWatch(watch.task, watch.attempt)
+    content, figures = tasks.in_child(told, solve, rounds.problem_bytes(round_), rounds.solver_settings(round_))
     rounds.record_result(WORKER, key=f"round/{round_.pk}/result", round=round_, content=content, figures=figures)
 
 

@@ -22,6 +22,12 @@ def refusal_title(code: str) -> str:
     }.get(code, code)
 
 
+def phase_title(code: str) -> str:
+    """What the solver is working on."""
+    titles = {"bound": _("weighing demand"), "place": _("placing requests"), "prices": _("setting prices")}
+    return titles.get(code, code)
+
+
 def refusal_sentence(refusal: dict[str, Any]) -> str:
     """Why a request was not served, with the amount that would have been needed (params: cost, pool, missed amount)."""
     code = refusal["code"]
