@@ -270,8 +270,9 @@ def test_cards_that_failed_since_the_freeze_are_not_sold(world: World) -> None:
     round_ = cleared(world)
     with clock.moved_to(NOON):
         recall_cards(
-            SYSTEM, deposit=world.deposits[0], start_hour=world.start, end_hour=world.start + 1, cards=1, reason="failure"
-        )
+            SYSTEM, deposit=world.deposits[0], start_hour=world.start, end_hour=world.start + 1, cards=1,
+            reason="failure",
+        )  # fmt: skip
     with pytest.raises(Refused) as refused:
         market.publish(round_)
     assert refused.value.code == "offers_gone"

@@ -161,6 +161,7 @@ def build(price_mfen: Sequence[int] = (800_000,), **terms: str) -> World:
     round_ = Round.objects.create(
         number=1, title="测试", start_hour=start, end_hour=start + HOURS, state=Round.State.PUBLISHED,
         terms_digest=publication.digest, index_price_mfen=800_000, created_at=NOON, published_at=NOON,
+        digests={"statement": f"test {next(numbers)}"},
     )  # fmt: skip
     SlotPrice.objects.bulk_create(
         SlotPrice(
