@@ -99,6 +99,7 @@ def load() -> Iterator[Step]:
             with clock.moved_to(midday(today)):
                 yield _paid()
     with clock.moved_to(midday(today)):
+        _deposits(3, today + timedelta(days=8))
         _requests(3, today + timedelta(days=8), 40)
     yield _("40 requests wait for the next round")
 

@@ -18,7 +18,7 @@ VERIFY = register("compute.round.verify", _("see and verify whole rounds"))
 
 BY_ROLE = {
     "agent": (READ, DEPOSIT, RECALL, REQUEST, ACCOUNT),
-    "operator": (READ, MANAGE_SITES, DEPOSIT, RECALL, DELIVER, ACCOUNT),
+    "operator": (READ, MANAGE_SITES, DEPOSIT, RECALL, REQUEST, DELIVER, ACCOUNT),
     "officer": (READ, MANAGE_SITES, SETTLE, RUN_ROUND, PUBLISH_ROUND, VERIFY),
     "auditor": (READ, VERIFY),
 }

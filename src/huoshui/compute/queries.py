@@ -192,8 +192,9 @@ def depositing_parties(actor: Actor) -> QuerySet[Party]:
 
 
 def requesting_parties(actor: Actor) -> QuerySet[Party]:
-    """Entities for which the actor may ask for cards."""
-    return parties_of(actor, REQUEST).filter(roles__kind="entity").distinct().order_by("name")
+    """Entities, and operators with what they deposited, for which the actor may ask for cards."""
+    kinds = (RoleKind.ENTITY, RoleKind.OPERATOR)
+    return parties_of(actor, REQUEST).filter(roles__kind__in=kinds).distinct().order_by("name")
 
 
 def pools_of(party: Party) -> QuerySet[Pool]:
