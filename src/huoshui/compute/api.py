@@ -7,16 +7,28 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema
 
 from huoshui.base import access, clock
 from huoshui.base.apikit import Cut, Id, Page, Paging, actor, cut, key
-from huoshui.base.errors import invalid
+from huoshui.base.errors import Missing, invalid
 from huoshui.compute import needs, public, queries, quotes
-from huoshui.compute.actions import accounts, allocations, delivery, deposits, recalls, rounds
+from huoshui.compute.actions import accounts, allocations, catalogue, delivery, deposits, recalls, rounds
 from huoshui.compute.actions import requests as request_actions
-from huoshui.compute.models import Allocation, CardModel, Delivery, Deposit, Pool, Region, Request, Round
-from huoshui.compute.permissions import ACCOUNT, DEPOSIT, READ, REQUEST, VERIFY
+from huoshui.compute.models import (
+    HOURS_PER_ROUND_MAX,
+    Allocation,
+    CardModel,
+    Delivery,
+    Deposit,
+    Pool,
+    Region,
+    Request,
+    Round,
+    Site,
+)
+from huoshui.compute.permissions import ACCOUNT, DEPOSIT, MANAGE_SITES, READ, REQUEST, VERIFY
 from huoshui.registry.models import Party
 
 router = Router(tags=["compute"])
@@ -185,6 +197,66 @@ class TransferOut(Schema):
     milli: int
 
 
+class RoundIn(Schema):
+    """`start`: an instant with an offset, on the hour. `terms`: identifier of round terms in force."""
+
+    title: str = Field(min_length=1, max_length=100)
+    start: datetime
+    hours: int = Field(168, ge=rounds.HOURS_PER_ROUND_MIN, le=HOURS_PER_ROUND_MAX)
+    terms: str = Field(min_length=1, max_length=100)
+
+
+class RegionIn(Schema):
+    code: str = Field(pattern=r"^[-\w]{1,30}$")
+    name: str = Field(min_length=1, max_length=50)
+
+
+class RegionOut(Schema):
+    code: str
+    name: str
+
+
+class CardModelIn(Schema):
+    code: str = Field(pattern=r"^[-\w]{1,40}$")
+    name: str = Field(min_length=1, max_length=60)
+    vendor: str = Field("", max_length=60)
+    memory_gib: int = Field(ge=1, le=100_000)
+    fp16_tflops: int = Field(ge=1, le=1_000_000)
+    domestic: bool
+    watts: int = Field(ge=1, le=100_000)
+    source: str = Field("", max_length=200)
+
+
+class SiteIn(Schema):
+    """`tariff`: identifier of a tariff in force. `pue_bps`: power usage effectiveness in 1/10000."""
+
+    operator: Id
+    code: str = Field(pattern=r"^[-\w]{1,40}$")
+    name: str = Field(min_length=1, max_length=80)
+    region: str
+    division: str = Field(pattern=r"^\d{6}$")
+    tariff: str = Field(min_length=1, max_length=80)
+    pue_bps: int = Field(13_000, ge=catalogue.PUE_BPS_MIN, le=catalogue.PUE_BPS_MAX)
+
+
+class SiteOut(Schema):
+    id: int
+    code: str
+    name: str
+    operator: int = Field(alias="operator_id")
+    region: str = Field(alias="region.code")
+    division: str
+    tariff: str
+    pue_bps: int
+
+
+class PoolIn(Schema):
+    site: str
+    model: str
+    cards: int = Field(ge=1, le=catalogue.CARDS_MAX)
+    list_price_fen: Fen = Field(ge=1, le=catalogue.LIST_PRICE_FEN_MAX)
+
+
 class RoundOut(Schema):
     number: int
     title: str
@@ -245,9 +317,9 @@ class QuoteOut(Schema):
 def hour_of(field: str, instant: datetime) -> int:
     """The hour slot that begins at the instant. Raises Invalid off the hour or without an offset."""
     if instant.tzinfo is None or instant.utcoffset() is None:
-        raise invalid(field, instant, "an instant with an offset, such as 2026-11-21T08:00:00+08:00")
+        raise invalid(field, instant, _("an instant with an offset, such as 2026-11-21T08:00:00+08:00"))
     if instant.timestamp() % 3600:
-        raise invalid(field, instant, "on the hour")
+        raise invalid(field, instant, _("on the hour"))
     return clock.hour_of(instant)
 
 
@@ -255,7 +327,7 @@ def _models(hours: dict[str, int]) -> dict[CardModel, int]:
     known = {model.code: model for model in CardModel.objects.filter(code__in=hours)}
     for code in hours:
         if code not in known:
-            raise invalid("hours", code, "no such card model")
+            raise invalid("hours", code, _("no such card model"))
     return {known[code]: need for code, need in hours.items()}
 
 
@@ -263,7 +335,7 @@ def _regions(codes: list[str]) -> list[Region]:
     known = {region.code: region for region in Region.objects.filter(code__in=codes)}
     for code in codes:
         if code not in known:
-            raise invalid("regions", code, "no such region")
+            raise invalid("regions", code, _("no such region"))
     return [known[code] for code in dict.fromkeys(codes)]
 
 
@@ -271,10 +343,10 @@ def _party(request: HttpRequest, permission: str, pk: int) -> Party:
     return access.get_visible(Party.objects.all(), actor(request), permission, pk=pk)
 
 
-def _round(number: int) -> Round:
-    found = Round.objects.filter(number=number).first()
+def _round(request: HttpRequest, number: int) -> Round:
+    found = queries.rounds_for(actor(request)).filter(number=number).first()
     if found is None:
-        raise invalid("number", number, "no such round")
+        raise Missing(_("There is nothing here, or it is not yours to see."))
     return found
 
 
@@ -283,6 +355,52 @@ def card_models(request: HttpRequest) -> Any:
     """All card models."""
     actor(request).require(READ)
     return CardModel.objects.order_by("code")[:LIST_MAX]
+
+
+@router.post("/card-models", response=CardModelOut)
+def define_card_model(request: HttpRequest, body: CardModelIn) -> CardModel:
+    """Create a card model or correct its figures (officers)."""
+    return catalogue.define_card_model(actor(request), key=key(request), **body.model_dump())
+
+
+@router.get("/regions", response=list[RegionOut])
+def list_regions(request: HttpRequest) -> Any:
+    """All scheduling regions."""
+    actor(request).require(READ)
+    return Region.objects.order_by("code")[:LIST_MAX]
+
+
+@router.post("/regions", response=RegionOut)
+def define_region(request: HttpRequest, body: RegionIn) -> Region:
+    """Create a scheduling region or rename it (officers)."""
+    return catalogue.define_region(actor(request), key=key(request), **body.model_dump())
+
+
+@router.get("/sites", response=list[SiteOut])
+def sites(request: HttpRequest) -> Any:
+    """All sites."""
+    actor(request).require(READ)
+    return Site.objects.select_related("region").order_by("id")[:LIST_MAX]
+
+
+@router.post("/sites", response=SiteOut)
+def define_site(request: HttpRequest, body: SiteIn) -> Site:
+    """Create a site of an operator or change it."""
+    return catalogue.define_site(
+        actor(request), key=key(request), operator=_party(request, MANAGE_SITES, body.operator),
+        region=_regions([body.region])[0], **body.model_dump(exclude={"operator", "region"}),
+    )  # fmt: skip
+
+
+@router.post("/pools", response=PoolOut)
+def define_pool(request: HttpRequest, body: PoolIn) -> Pool:
+    """Say how many cards of a model a site has and what they cost off the bank."""
+    who = actor(request)
+    site = access.get_visible(Site.objects.all(), who, MANAGE_SITES, code=body.site)
+    model = next(iter(_models({body.model: 1})))
+    return catalogue.define_pool(
+        who, key=key(request), site=site, card_model=model, cards=body.cards, list_price_fen=body.list_price_fen
+    )
 
 
 @router.get("/pools", response=list[PoolOut])
@@ -307,7 +425,7 @@ def submit_deposit(request: HttpRequest, body: DepositIn) -> Deposit:
         resold = access.get_visible(Allocation.objects.all(), who, DEPOSIT, pk=body.resold_from)
     pool = Pool.objects.filter(pk=body.pool).first()
     if pool is None:
-        raise invalid("pool", body.pool, "no such pool")
+        raise invalid("pool", body.pool, _("no such pool"))
     return deposits.submit_deposit(
         who, key=key(request), depositor=_party(request, DEPOSIT, body.depositor), pool=pool,
         stretches=[
@@ -386,7 +504,7 @@ def request_proof(request: HttpRequest, pk: Id) -> dict[str, Any]:
     """Your row as it entered the round, its salt, and its place under the published commitments root."""
     found = queries.request(actor(request), pk)
     if found.round is None or found.round.published_at is None:
-        raise invalid("pk", pk, "its round is not published")
+        raise invalid("pk", pk, _("its round is not published"))
     return public.own_row(found.round, found)
 
 
@@ -435,7 +553,7 @@ def transfer(request: HttpRequest, body: TransferIn) -> dict[str, int]:
     """Pass standard card-hours of a compute account to another entity; their expiry stays."""
     taker = Party.objects.filter(pk=body.taker).first()
     if taker is None:
-        raise invalid("taker", body.taker, "no such party")
+        raise invalid("taker", body.taker, _("no such party"))
     moved = accounts.transfer_balance(
         actor(request), key=key(request), giver=_party(request, ACCOUNT, body.giver), taker=taker, milli=body.milli
     )
@@ -464,23 +582,56 @@ def public_document(request: HttpRequest, number: Id) -> dict[str, Any]:
     return public.document(_published(number))
 
 
+@router.get("/rounds/{number}", response=RoundOut)
+def one_round(request: HttpRequest, number: Id) -> Round:
+    """One round."""
+    return _round(request, number)
+
+
+@router.post("/rounds", response=RoundOut)
+def open_round(request: HttpRequest, body: RoundIn) -> Round:
+    """Open a round over whole days."""
+    return rounds.open_round(
+        actor(request), key=key(request), title=body.title, start_hour=hour_of("start", body.start),
+        hours=body.hours, terms=body.terms,
+    )  # fmt: skip
+
+
+@router.post("/rounds/{number}/clear", response=RoundOut)
+def clear(request: HttpRequest, number: Id) -> Round:
+    """Queue the clearing of a draft round; a worker does it."""
+    return rounds.start_clearing(actor(request), key=key(request), round=_round(request, number))
+
+
+@router.post("/rounds/{number}/cancel", response=RoundOut)
+def cancel_round(request: HttpRequest, number: Id) -> Round:
+    """Cancel a round that is not published; its requests wait for the next."""
+    return rounds.reopen(actor(request), key=key(request), round=_round(request, number))
+
+
+@router.post("/rounds/{number}/settle", response=RoundOut)
+def settle_round(request: HttpRequest, number: Id) -> Round:
+    """Close a round in which every allocation is finished."""
+    return rounds.settle(actor(request), key=key(request), round=_round(request, number))
+
+
 @router.post("/rounds/{number}/publish", response=RoundOut)
 def publish(request: HttpRequest, number: Id) -> Round:
     """Publish a cleared round."""
-    return rounds.publish(actor(request), key=key(request), round=_round(number))
+    return rounds.publish(actor(request), key=key(request), round=_round(request, number))
 
 
 @router.get("/rounds/{number}/verify", response=list[str])
 def verify(request: HttpRequest, number: Id) -> list[str]:
     """Verify the stored result of a round (auditors, officers): what is false, empty when all holds."""
     actor(request).require(VERIFY)
-    return public.verify(_round(number))
+    return public.verify(_round(request, number))
 
 
 def _published(number: int) -> Round:
     found = Round.objects.filter(number=number, state__in=queries.PUBLISHED).first()
     if found is None:
-        raise invalid("number", number, "no such published round")
+        raise Missing(_("There is nothing here, or it is not yours to see."))
     return found
 
 

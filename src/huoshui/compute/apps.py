@@ -10,10 +10,10 @@ class ComputeConfig(AppConfig):
     name = "huoshui.compute"
 
     def ready(self) -> None:
-        from huoshui.base import demo, nav, schedule
+        from huoshui.base import apikit, demo, nav, schedule
         from huoshui.book import services
         from huoshui.cases import todo
-        from huoshui.compute import book_words, indicators, panel, permissions, tasks
+        from huoshui.compute import api, book_words, indicators, panel, permissions, tasks
         from huoshui.compute import demo as compute_demo
         from huoshui.compute.actions import accounts
         from huoshui.registry import deadlines, panels, roles, timeline
@@ -38,5 +38,6 @@ class ComputeConfig(AppConfig):
         book_words.register()
         services.on_accepted("compute", accounts.on_accepted)
         indicators.register_all()
+        apikit.register("compute", api.router)
         schedule.register(tasks.settle, timedelta(hours=1))
         schedule.register(tasks.expire, timedelta(hours=12))
