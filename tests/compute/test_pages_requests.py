@@ -11,14 +11,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compute.world import NOON, SYSTEM, World, build, moment, party, run
+from tests.compute.world import HOURS, NOON, SYSTEM, World, ask, build, clear, moment, party, run
 
 from huoshui.base import clock
 from huoshui.book import services
 from huoshui.book.models import Kind
 from huoshui.compute import accounts, previews
-from huoshui.compute.actions import delivery
-from huoshui.compute.models import Allocation, Request
+from huoshui.compute.actions import delivery, recalls
+from huoshui.compute.models import Allocation, Move, Request
 from huoshui.compute.schedule_bar import moment as told
 from huoshui.terms.round_terms import NoticeSteps
 
@@ -344,6 +344,27 @@ def test_the_receipt_of_a_request_is_open_to_its_people(world: World, client: An
     receipt = page.context["receipts"][0]
     assert receipt.pk in page.context["provable"]
     assert client.get(reverse("book:proof", args=[receipt.pk])).status_code == 200
+
+
+def test_other_cards_in_the_same_hours_are_no_displacement(world: World, client: Any) -> None:
+    first = world.offer(10, base=100)
+    world.offer(10, party("示例乙", "operator"), base=900)
+    asked = ask(world, 8, 4)
+    clear(world)
+    recalls.recall_cards(
+        SYSTEM, key="recall", deposit=first, start_hour=world.start, end_hour=world.start + HOURS, cards=10,
+        reason="recall",
+    )  # fmt: skip
+    assert Move.objects.get().outcome == Move.Outcome.SUPPLIED
+    client.force_login(world.agent)
+    address = reverse("compute:request", args=[asked.pk])
+    chinese, english = (
+        client.get(address, headers={"accept-language": spoken}).content.decode() for spoken in ("zh-hans", "en")
+    )
+    assert "改由其他算力卡服务，您的安排不变" in chinese
+    assert "served by other cards, nothing changes for you" in english
+    assert "未能重新安排" not in chinese
+    assert not any(word in english for word in ("Displaced on", "Compensation:"))
 
 
 # --- whose it is ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What the desk's codes mean where the book and the log are shown: postings, lines of statements, acts."""
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from huoshui.book import words
 
@@ -33,7 +34,7 @@ LINE_KINDS = {
 SUBJECTS = {"compute.request": _("request")}
 ACTS = {
     "compute.request.submit": _("submitted"),
-    "compute.request.withdraw": _("withdrawn"),
+    "compute.request.withdraw": pgettext_lazy("compute", "withdrawn"),
     "compute.allocation.cap": _("spending cap set"),
     "compute.allocation.finish_early": _("finished early"),
     "compute.allocation.cancel": _("allocation cancelled"),

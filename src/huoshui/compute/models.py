@@ -12,6 +12,7 @@ from functools import reduce
 from django.db import models
 from django.db.models import F, Q, TextChoices
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from huoshui.base.models import AppendOnly, LogRecord
 from huoshui.registry import scopes
@@ -120,7 +121,7 @@ class Deposit(OfParty):
 
     class State(models.TextChoices):
         OPEN = "open", _("open")
-        WITHDRAWN = "withdrawn", _("withdrawn")
+        WITHDRAWN = "withdrawn", pgettext_lazy("compute", "withdrawn")
 
     depositor = models.ForeignKey(Party, models.PROTECT, related_name="deposits")
     pool = models.ForeignKey(Pool, models.PROTECT, related_name="deposits")
@@ -193,7 +194,7 @@ class Round(models.Model):
         DRAFT = "draft", _("draft")
         CLEARED = "cleared", _("cleared")
         PUBLISHED = "published", _("published")
-        SETTLED = "settled", _("settled")
+        SETTLED = "settled", pgettext_lazy("round", "settled")
         CANCELLED = "cancelled", _("cancelled")
 
     number = models.PositiveIntegerField(unique=True)
@@ -260,7 +261,7 @@ class Request(OfParty):
         IN_ROUND = "in_round", _("in a round")
         SERVED = "served", _("served")
         REFUSED = "refused", _("refused")
-        WITHDRAWN = "withdrawn", _("withdrawn")
+        WITHDRAWN = "withdrawn", pgettext_lazy("compute", "withdrawn")
         DISPLACED = "displaced", _("displaced")
         COMPLETED = "completed", _("completed")
 
