@@ -41,8 +41,8 @@ demo: $(VENV)/installed $(VENV)/messages ## Set up, load the demo, print what it
 test: $(VENV)/installed-dev $(VENV)/messages ## All tests on SQLite (browser tests when Chromium is there)
 	$(BIN)/python -m pytest -n 2
 
-test-postgres: $(VENV)/installed-dev $(VENV)/messages ## All tests but the browser's on PostgreSQL (POSTGRES=url)
-	HUOSHUI_TEST_POSTGRES=$(POSTGRES) $(BIN)/python -m pytest -n 2 -m "not browser"
+test-postgres: $(VENV)/installed-dev $(VENV)/messages ## All tests that use the database, on PostgreSQL (POSTGRES=url)
+	HUOSHUI_TEST_POSTGRES=$(POSTGRES) $(BIN)/python -m pytest -n 2 -m "not browser" $(addprefix --ignore=tests/,clearing terms cli)
 
 lint: $(VENV)/installed-dev $(VENV)/messages ## Style, types, layers, migrations, translations
 	$(BIN)/ruff check .
