@@ -41,6 +41,16 @@ class TestPermissions:
     def test_a_role_for_all_holds_everywhere(self, people: Any) -> None:
         assert people.holding(READ).can(READ, Thing())
 
+    def test_what_concerns_everybody_is_held_everywhere_or_not_at_all(self, people: Any) -> None:
+        for permission in ("compute.round.publish", "compute.round.verify", "registry.publication.activate"):
+            assert not people.holding(permission, scope="division:330100").can(permission)
+            assert people.holding(permission).can(permission)
+
+    def test_who_manages_the_people_of_one_party_cannot_shut_others_out(self, people: Any) -> None:
+        manager, other = people.holding(MANAGE, scope="party:7"), people.nobody()
+        with pytest.raises(Forbidden):
+            actions.set_active(manager, user=other.user, active=False)
+
     def test_an_assignment_holds_from_its_first_to_its_last_day(self, people: Any, moved_clock: Any) -> None:
         person = people.holding(READ)
         Assignment.objects.filter(user=person.user).update(since=date(2026, 3, 2), until=date(2026, 3, 3))

@@ -113,3 +113,26 @@ def test_what_nobody_contests_in_time_counts_as_accepted_unless_contested(firm, 
 def test_the_contest_period_counts_working_days(db):
     friday = date(2026, 3, 6)
     assert services.contest_deadline(friday, 1) == date(2026, 3, 9)
+
+
+def test_no_more_is_given_back_on_a_line_than_it_says_however_often_it_is_contested(firm, system_actor):
+    payee = party()
+    lines = [LineDraft(payee, "a", 600, "x", amount=100), LineDraft(payee, "b", 600, "x", amount=100)]
+    statement = run(
+        firm,
+        lambda act, record: services.issue_statement(
+            act, record, desk="test", subject="test.request:1", payer=firm, lines=lines, contest_until=clock.today()
+        ),
+    )
+
+    def give_back(amount):
+        actions.contest(system_actor, statement=statement, reason="wrong")
+        actions.answer(
+            system_actor, statement=Statement.objects.get(pk=statement.pk), reason="so be it", credits={1: amount}
+        )
+
+    give_back(60)
+    with pytest.raises(Invalid):
+        give_back(60)
+    statement.refresh_from_db()
+    assert services.statement_total(statement) == 140

@@ -21,11 +21,18 @@ from huoshui.base.models import Assignment, Token, User
 
 EVERYWHERE = "*"
 permissions: dict[str, str | Promise] = {}
+_everywhere_only: set[str] = set()
 
 
-def register(code: str, title: str | Promise) -> str:
-    """Declare a permission; returns its code."""
+def register(code: str, title: str | Promise, *, everywhere_only: bool = False) -> str:
+    """Declare a permission; returns its code.
+
+    `everywhere_only`: it is about what concerns everybody, such as a round or a publication, so it counts for nothing
+    when it is held in a part of the scopes.
+    """
     permissions[code] = title
+    if everywhere_only:
+        _everywhere_only.add(code)
     return code
 
 
@@ -41,6 +48,10 @@ class InScope:
 
     def access_scopes(self) -> set[str]:
         return {self.scope} - {EVERYWHERE}
+
+
+WHOLE = InScope(EVERYWHERE)
+"""What concerns everybody: open only to who holds a permission everywhere."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,8 @@ class Actor:
             return {EVERYWHERE}
         if self.token is not None and permission not in self.token.permissions:
             return set()
-        return {scope for held, scope in self._grants if permission in held}
+        held = {scope for granted, scope in self._grants if permission in granted}
+        return held & {EVERYWHERE} if permission in _everywhere_only else held
 
     def can(self, permission: str, obj: Scoped | None = None) -> bool:
         """True when the permission is held everywhere or, given an object, in one of its scopes.

@@ -43,7 +43,7 @@ def create_user(
 @action("base.user.set_active")
 def set_active(act: Act, *, user: User, active: bool) -> User:
     """Let a person in or keep them out."""
-    act.require(MANAGE_PEOPLE)
+    act.require(MANAGE_PEOPLE, access.WHOLE)
     user.is_active = active
     user.save(update_fields=["is_active"])
     act.record(user, {"active": active})
@@ -53,7 +53,7 @@ def set_active(act: Act, *, user: User, active: bool) -> User:
 @action("base.role.define")
 def define_role(act: Act, *, code: str, title: str, permissions: list[str]) -> Role:
     """Create a role or change what it holds. Raises Invalid on an unknown permission."""
-    act.require(MANAGE_PEOPLE, access.InScope(access.EVERYWHERE))
+    act.require(MANAGE_PEOPLE, access.WHOLE)
     for permission in permissions:
         if permission not in access.permissions:
             raise invalid("permissions", permission, _("no such permission"))
@@ -135,7 +135,7 @@ def revoke_token(act: Act, *, token: Token) -> Token:
     if act.actor.user is not None and token.user_id == act.actor.user.pk:
         act.checked = True
     else:
-        act.require(MANAGE_PEOPLE)
+        act.require(MANAGE_PEOPLE, access.WHOLE)
     token.revoked_at = act.at
     token.save(update_fields=["revoked_at"])
     act.record(token, {"revoked": True})

@@ -1,6 +1,7 @@
 """Writes of the book that people do: limits, bank reports, statements contested and accepted, exceptions resolved."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
@@ -38,6 +39,7 @@ ANSWER_WORKING_DAYS = 5
 NOTE_MAX = 500
 LOOKUP = 400
 LAPSED_PER_RUN_MAX = 10_000
+CREDIT = "credit"
 REASON = BankException.Reason
 
 
@@ -83,8 +85,12 @@ def answer(act: Act, *, statement: Statement, reason: str, credits: dict[int, in
     reason = _note("reason", reason)
     lines = {line.position: line for line in statement.lines.select_related("payee")}
     given = {position: amount for position, amount in sorted(credits.items()) if amount}
+    back: dict[int, int] = defaultdict(int)  # what earlier answers gave back on each line
+    for line in lines.values():
+        if line.kind == CREDIT:
+            back[line.params["line"]] -= line.amount
     for position, amount in given.items():
-        if position not in lines or not 0 < amount <= lines[position].amount:
+        if position not in lines or not 0 < amount <= lines[position].amount - back[position]:
             raise invalid(f"line {position}", show(amount, statement.asset), _("at most the amount of the line"))
     record = act.record(statement, {"answered": True, "credits": given})
     until = services.contest_deadline(clock.today(), ANSWER_WORKING_DAYS)
@@ -93,7 +99,7 @@ def answer(act: Act, *, statement: Statement, reason: str, credits: dict[int, in
 
 
 def _credit(line: StatementLine, amount: int) -> LineDraft:
-    return LineDraft(line.payee, "credit", line.vat_bps, "book.credit", amount=-amount, params={"line": line.position})
+    return LineDraft(line.payee, CREDIT, line.vat_bps, "book.credit", amount=-amount, params={"line": line.position})
 
 
 @action("book.statement.accept")

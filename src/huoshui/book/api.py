@@ -9,7 +9,7 @@ from ninja import File, Form, Query, Router, Schema
 from ninja.files import UploadedFile
 from pydantic import Field
 
-from huoshui.base import log
+from huoshui.base import intake, log
 from huoshui.base.access import get_visible
 from huoshui.base.apikit import Cut, Id, Page, Paging, actor, cut, key
 from huoshui.base.errors import invalid
@@ -212,8 +212,9 @@ def import_bank_report(request: HttpRequest, bank: Form[Id], file: File[Uploaded
     """Take in a bank's file (CSV or XLSX)."""
     found = get_visible(parties_of(actor(request), REPORT), actor(request), REPORT, pk=bank)
     return actions.import_bank_report(
-        actor(request), key=key(request), bank=found, name=file.name or "", data=file.read()
-    )
+        actor(request), key=key(request), bank=found, name=file.name or "",
+        data=file.read(intake.UPLOAD_BYTES_MAX + 1),
+    )  # fmt: skip
 
 
 @router.get("/exceptions/", response=Page[ExceptionOut])

@@ -16,7 +16,7 @@ the order of their ids; an action that touches several balances should call one 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from django.db.models import Max, Sum
@@ -43,7 +43,7 @@ from huoshui.book.models import (
     StatementLine,
 )
 from huoshui.registry.models import Party
-from huoshui.registry.queries import publications_in_force
+from huoshui.registry.queries import calendar
 
 __all__ = [
     "ASSETS", "CNY", "SCH", "Hold", "Leg", "LineDraft", "Settlement", "accept", "accept_many", "adjust", "balance",
@@ -234,10 +234,7 @@ class LineDraft:
 
 def contest_deadline(on: date, working_days: int) -> date:
     """The last day on which a statement issued on a day may be contested, by the published calendars."""
-    years = [row.loaded() for row in publications_in_force("calendar", on)]
-    years += [row.loaded() for row in publications_in_force("calendar", on + timedelta(days=366))]
-    calendar = terms.Calendar.of({year.year: year for year in years}.values())
-    return calendar.add_working_days(on, working_days).date
+    return calendar().add_working_days(on, working_days).date
 
 
 def statement_total(statement: Statement) -> int:

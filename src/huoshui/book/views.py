@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
-from huoshui.base import export, log
+from huoshui.base import export, intake, log
 from huoshui.base.errors import invalid
 from huoshui.base.requests import actor_of
 from huoshui.base.views import page, page_errors, post_action
@@ -221,7 +221,7 @@ def bank(request: HttpRequest) -> HttpResponse:
         file = form.cleaned_data["file"]
         done = post_action(
             request, actions.import_bank_report, form, _("The file is taken in."),
-            bank=form.cleaned_data["bank"], name=file.name, data=file.read(),
+            bank=form.cleaned_data["bank"], name=file.name, data=file.read(intake.UPLOAD_BYTES_MAX + 1),
         )  # fmt: skip
         if done is not None:
             return redirect("book:bank")

@@ -11,10 +11,12 @@ RECALL = register("compute.deposit.recall", _("recall cards or report their fail
 REQUEST = register("compute.request.submit", _("submit requests for cards"))
 ACCOUNT = register("compute.account.use", _("use the compute account"))
 DELIVER = register("compute.delivery.report", _("report delivered card-time"))
-SETTLE = register("compute.allocation.settle", _("settle delivered card-time and expire balances"))
-RUN_ROUND = register("compute.round.run", _("open and clear rounds"))
-PUBLISH_ROUND = register("compute.round.publish", _("publish rounds"))
-VERIFY = register("compute.round.verify", _("see and verify whole rounds"))
+SETTLE = register(
+    "compute.allocation.settle", _("settle delivered card-time and expire balances"), everywhere_only=True
+)
+RUN_ROUND = register("compute.round.run", _("open and clear rounds"), everywhere_only=True)
+PUBLISH_ROUND = register("compute.round.publish", _("publish rounds"), everywhere_only=True)
+VERIFY = register("compute.round.verify", _("see and verify whole rounds"), everywhere_only=True)
 
 BY_ROLE = {
     "agent": (READ, DEPOSIT, RECALL, REQUEST, ACCOUNT),

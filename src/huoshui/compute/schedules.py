@@ -12,6 +12,7 @@ from django.db.models import F, Max, Q, QuerySet
 
 from huoshui.base import canonical, clock
 from huoshui.base.models import LogRecord
+from huoshui.compute import reserve
 from huoshui.compute.allocate import stretches
 from huoshui.compute.models import Allocation, Deposit, Run, Share, SlotPrice
 from huoshui.compute.problems import live_shares, terms_of
@@ -134,13 +135,14 @@ def bearers_of(allocation: Allocation) -> list[Bearer]:
     ]  # fmt: skip
 
 
-def parties_of(allocation: Allocation, deposits: Iterable[int], *, credit: bool) -> Parties:
-    """Who is paid. `credit`: whether deposits that settle in the compute account are credited, or paid in money."""
+def parties_of(allocation: Allocation, deposits: Iterable[int]) -> Parties:
+    """Who is paid: deposits that settle in the compute account are credited while the reserve allows it."""
     terms = terms_of(allocation.round)
     rows = Deposit.objects.select_related("depositor").in_bulk(set(deposits))
     to_account = {pk for pk, deposit in rows.items() if deposit.settle_in == Deposit.SettleIn.ACCOUNT}
+    credited = frozenset(to_account if to_account and reserve.is_open(terms) else ())
     return Parties(
-        rows, frozenset(to_account if credit else ()), centre(), carrier(), allocation.round.index_price_mfen or 0,
+        rows, credited, centre(), carrier(), allocation.round.index_price_mfen or 0,
         terms.account_expiry_days,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from huoshui import terms
 from huoshui.base import actions as base_actions
 from huoshui.base import canonical, clock, intake
-from huoshui.base.access import EVERYWHERE
+from huoshui.base.access import EVERYWHERE, WHOLE
 from huoshui.base.act import Act, action
 from huoshui.base.errors import Conflict, Refused, invalid
 from huoshui.base.models import Assignment, LogRecord, Role, User
@@ -220,7 +220,7 @@ def end_relation(act: Act, *, relation: Relation, until: date) -> Relation:
 @action("registry.group.create")
 def create_group(act: Act, *, code: str, name: str, kind: str, division: str | None = None) -> Group:
     """A cluster or a park. Raises Invalid when the code is taken."""
-    act.require(permissions.EDIT)
+    act.require(permissions.EDIT, WHOLE)
     if kind not in GroupKind.values:
         raise invalid("kind", kind, sentences.sentence("one_of", {"one_of": ", ".join(GroupKind.values)}))
     if Group.objects.filter(code=code).exists():

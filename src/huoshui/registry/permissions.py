@@ -11,9 +11,13 @@ DECLARE = access.register("registry.fact.declare", _("declare facts about one's 
 RECORD_FACT = access.register("registry.fact.record", _("record facts as a centre officer"))
 OFFICIAL_FACT = access.register("registry.fact.official", _("record facts from official registers and tax files"))
 IMPORT = access.register("registry.import.run", _("import files into the registry"))
-SUBMIT = access.register("registry.publication.submit", _("submit publications"))
-REVIEW = access.register("registry.publication.review", _("review publications of others"))
-ACTIVATE = access.register("registry.publication.activate", _("put reviewed publications in force"))
+SUBMIT = access.register("registry.publication.submit", _("submit publications"), everywhere_only=True)
+REVIEW = access.register(
+    "registry.publication.review", _("review publications of others"), everywhere_only=True
+)
+ACTIVATE = access.register(
+    "registry.publication.activate", _("put reviewed publications in force"), everywhere_only=True
+)
 
 
 def grant() -> None:

@@ -1,5 +1,6 @@
 """What an entity may still decide about cards it was given: a lower spending cap, an early end, cancellation."""
 
+import numpy as np
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock
@@ -7,10 +8,10 @@ from huoshui.base.act import Act, action
 from huoshui.base.errors import Refused, invalid
 from huoshui.book import services
 from huoshui.book.models import Statement
-from huoshui.compute import reserve, schedules, settle
+from huoshui.compute import problems, schedules, settle
 from huoshui.compute.actions.delivery import issue, lock, statement_of
 from huoshui.compute.actions.deposits import hour_text
-from huoshui.compute.models import Allocation, Request
+from huoshui.compute.models import Allocation, Deposit, Request
 from huoshui.compute.permissions import REQUEST
 from huoshui.compute.problems import terms_of
 from huoshui.terms.rounding import floor_share
@@ -18,7 +19,7 @@ from huoshui.terms.rounding import floor_share
 
 @action("compute.allocation.cap")
 def set_spending_cap(act: Act, *, allocation: Allocation, cap_fen: int) -> Allocation:
-    """Set the amount at which work stops: at most what the allocation pays, at least what has begun to run.
+    """Set the amount at which work stops: at most what the allocation pays, at least what can no longer stop.
 
     Raises Invalid outside these bounds.
     """
@@ -40,8 +41,12 @@ def set_spending_cap(act: Act, *, allocation: Allocation, cap_fen: int) -> Alloc
 
 
 def begun_fen(allocation: Allocation, hour: int) -> int:
-    """What the hours up to and including an hour cost in full, in fen."""
-    gross = settle.gross_micro(cell for cell in schedules.cells_of(allocation) if cell.hour <= hour)
+    """What can no longer stop costs in full, in fen: hours up to and including `hour` or the last one offered again.
+
+    Else a reseller could be paid for hours that its own cap keeps from being billed.
+    """
+    last = max([hour, *offered_again(allocation)])
+    gross = settle.gross_micro(cell for cell in schedules.cells_of(allocation) if cell.hour <= last)
     return min(schedules.cap_of(allocation).bill(gross // settle.MICRO) if gross else 0, allocation.payment_fen)
 
 
@@ -106,7 +111,7 @@ def cancel_allocation(act: Act, *, allocation: Allocation) -> Statement | None:
     request = allocation.request
     request.state = Request.State.WITHDRAWN
     request.save(update_fields=["state"])
-    parties = schedules.parties_of(allocation, {cell.deposit for cell in cells}, credit=reserve.is_open(terms))
+    parties = schedules.parties_of(allocation, {cell.deposit for cell in cells})
     lines = settle.kept_lines(kept, cells, parties, terms) if kept else []
     return issue(act, record, allocation, lines, terms)
 
@@ -116,6 +121,19 @@ def notice_hours(act: Act, hour: int) -> int:
     return int((clock.instant_of(hour) - act.at).total_seconds() // 3600)
 
 
+def offered_again(allocation: Allocation) -> list[int]:
+    """Hours of which the entity offers cards again, bought or not, in order."""
+    resales = list(Deposit.objects.filter(resold_from=allocation, state=Deposit.State.OPEN))
+    if not resales:
+        return []
+    start, end = schedules.runs_of(allocation)[0].start_hour, schedules.ends_at(allocation)
+    cards = problems.free_cards(resales, start, end, problems.live_shares().none())
+    return [start + int(offset) for offset in np.flatnonzero(cards.sum(axis=0))]
+
+
 def _refuse_resold(allocation: Allocation, from_hour: int) -> None:
-    if any(hour >= from_hour for hour in schedules.resold_of(allocation)):
-        raise Refused(_("Some of these hours were resold and bought."), code="hours_resold")
+    if any(hour >= from_hour for hour in offered_again(allocation)):
+        raise Refused(
+            _("Cards of these hours are offered again: withdraw that deposit or recall them first."),
+            code="hours_resold",
+        )

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock
-from huoshui.base.access import EVERYWHERE, InScope
+from huoshui.base.access import WHOLE
 from huoshui.base.act import Act, action
 from huoshui.base.errors import invalid
 from huoshui.compute.models import CardModel, Pool, Region, Site
@@ -21,7 +21,7 @@ CARDS_MAX = 1_000_000
 @action("compute.region.define")
 def define_region(act: Act, *, code: str, name: str) -> Region:
     """Create a scheduling region or rename it (everywhere only: officers)."""
-    act.require(MANAGE_SITES, InScope(EVERYWHERE))
+    act.require(MANAGE_SITES, WHOLE)
     region, created = Region.objects.get_or_create(code=code, defaults={"name": name})
     if not created and region.name == name:
         act.nothing_changed()
@@ -38,7 +38,7 @@ def define_card_model(
     vendor: str = "", source: str = "",
 ) -> CardModel:  # fmt: skip
     """Create a card model or correct its figures (everywhere only: officers)."""
-    act.require(MANAGE_SITES, InScope(EVERYWHERE))
+    act.require(MANAGE_SITES, WHOLE)
     for field, value in (("memory_gib", memory_gib), ("fp16_tflops", fp16_tflops), ("watts", watts)):
         if value <= 0:
             raise invalid(field, value, _("must be above zero"))

@@ -1,7 +1,6 @@
 """Delivered card-time 交付: operators report it, by hand or by file; once all is known, the statement is issued."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,7 +16,7 @@ from huoshui.book import services
 from huoshui.book.models import Statement
 from huoshui.book.services import LineDraft
 from huoshui.clearing.tables import BadTable, Column, hour, parse, words
-from huoshui.compute import accounts, reserve, schedules, settle
+from huoshui.compute import accounts, schedules, settle
 from huoshui.compute.actions.deposits import hour_text
 from huoshui.compute.budgets import payer_of, subject_of
 from huoshui.compute.models import Allocation, Delivery, Request, Run
@@ -194,7 +193,7 @@ def settle_allocation(act: Act, *, allocation: Allocation) -> Statement | None:
     terms, cells = terms_of(allocation.round), schedules.cells_of(allocation)
     cap = schedules.cap_of(allocation)
     usage = settle.meter(cells, schedules.delivered_of(allocation), cap)
-    parties = schedules.parties_of(allocation, {cell.deposit for cell in cells}, credit=reserve.is_open(terms))
+    parties = schedules.parties_of(allocation, {cell.deposit for cell in cells})
     evidence, bearers = schedules.evidence_of(allocation), schedules.bearers_of(allocation)
     bill = settle.bill(usage, parties, terms, cap, evidence, bearers)
     record = act.record(
@@ -271,11 +270,21 @@ def _contest_until(terms: RoundTerms) -> date:
 
 
 def settle_due(actor: Actor) -> int:
-    """Settle every allocation that is due; returns how many. Safe to repeat, to stop and to run twice at once."""
-    now, done = clock.hour_of(clock.now()), 0
+    """Settle every allocation that is due; returns how many. Safe to repeat, to stop and to run twice at once.
+
+    One that cannot be settled does not keep the others back: what was refused is raised at the end, as a group.
+    """
+    now, done, failed = clock.hour_of(clock.now()), 0, list[Refused]()
     for allocation in schedules.ended(now).select_related("request")[:SETTLED_PER_RUN_MAX]:
         if schedules.is_due(allocation, now):
-            with suppress(Conflict):  # cancelled or settled by somebody else meanwhile
+            try:
                 settle_allocation(actor, key=f"allocation/{allocation.pk}/settle", allocation=allocation)
                 done += 1
+            except Conflict:
+                pass  # cancelled or settled by somebody else meanwhile
+            except Refused as refused:
+                refused.add_note(f"allocation {allocation.pk}")
+                failed.append(refused)
+    if failed:
+        raise ExceptionGroup("allocations that cannot be settled", failed)
     return done

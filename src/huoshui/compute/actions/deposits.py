@@ -137,9 +137,12 @@ def _check_own(depositor: Party, pool: Pool, stretches: Sequence[Stretch]) -> No
 
 
 def _check_resale(depositor: Party, pool: Pool, stretches: Sequence[Stretch], allocation: Allocation) -> None:
-    """Rented hours can be resold by their buyer, in their own pool and hours, once."""
+    """Rented hours can be resold by their buyer, in their own pool and hours, once, and only if they will be billed."""
+    allocation = Allocation.objects.select_for_update(of=("self",)).select_related("request").get(pk=allocation.pk)
     if allocation.request.entity_id != depositor.pk or allocation.state != Allocation.State.PLANNED:
         raise invalid("resold_from", allocation.pk, _("is not an open allocation of yours"))
+    if allocation.spending_cap_fen < allocation.payment_fen:
+        raise invalid("resold_from", allocation.pk, _("stops at its spending cap: raise the cap first"))
     if allocation.pool_id != pool.pk:
         raise invalid("pool", pool, _("is not the pool in which these hours were rented"))
     runs = list(Run.objects.filter(allocation=allocation, version=allocation.version))
