@@ -28,6 +28,7 @@ class ComputeConfig(AppConfig):
             nav.Entry(desk, _("Delivery"), "compute:deliveries", permissions.DELIVER, 23),
             nav.Entry(desk, _("Compute accounts"), "compute:accounts", permissions.READ, 24),
             nav.Entry(desk, _("Rounds"), "compute:rounds", permissions.VERIFY, 25),
+            nav.Entry(desk, _("Sites and cards"), "compute:sites", permissions.MANAGE_SITES, 26),
         )
         demo.register(60, compute_demo.load)
         panels.register(panels.Panel("compute", desk, "compute/_panel.html", panel.context, permissions.READ, 40))

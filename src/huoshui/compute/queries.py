@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum, Value
+from django.db.models import Count, F, Max, Min, Prefetch, Q, QuerySet, Sum, Value
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 
@@ -35,7 +35,7 @@ from huoshui.compute.models import (
     Site,
     SlotPrice,
 )
-from huoshui.compute.permissions import DELIVER, DEPOSIT, READ, REQUEST, VERIFY
+from huoshui.compute.permissions import DELIVER, DEPOSIT, MANAGE_SITES, READ, REQUEST, VERIFY
 from huoshui.registry.models import Party, RoleKind
 from huoshui.registry.queries import parties_of, publications_in_force
 from huoshui.terms.round_terms import RoundTerms
@@ -200,6 +200,22 @@ def requesting_parties(actor: Actor) -> QuerySet[Party]:
 def pools_of(party: Party) -> QuerySet[Pool]:
     """The pools at a party's sites."""
     return Pool.objects.filter(site__operator=party).select_related("site", "card_model").order_by("site__name")
+
+
+def sites(actor: Actor, *, text: str = "", region: Region | None = None) -> QuerySet[Site]:
+    """Sites that the actor manages, with pools, by name. `text`: a code, a part of a name or of the operator's."""
+    found = access.visible(Site.objects.all(), actor, MANAGE_SITES).select_related("operator", "region")
+    if region:
+        found = found.filter(region=region)
+    if text := text.strip():
+        found = found.filter(Q(name__icontains=text) | Q(code=text) | Q(operator__name__icontains=text))
+    pools = Pool.objects.select_related("card_model").order_by("card_model__name")
+    return found.prefetch_related(Prefetch("pools", pools)).order_by("name", "id")
+
+
+def regions() -> QuerySet[Region]:
+    """All regions by code, with `sites`, the number of their sites."""
+    return Region.objects.annotate(sites=Count("site")).order_by("code")
 
 
 def _found(text: str, letter: str, words: Q) -> Q:

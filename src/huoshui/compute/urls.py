@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from huoshui.compute.views import accounts, delivery, deposits, overview, requests, rounds
+from huoshui.compute.views import accounts, catalogue, delivery, deposits, overview, requests, rounds
 
 app_name = "compute"
 urlpatterns = [
@@ -36,6 +36,17 @@ urlpatterns = [
     path("deliveries/upload/<slug:kind>/", delivery.delivery_template, name="delivery_template"),
     path("deliveries/schedule/<slug:kind>/", delivery.schedule_file, name="schedule_file"),
     path("deliveries/<int:pk>/", delivery.delivery_page, name="delivery"),
+    path("sites/", catalogue.site_list, name="sites"),
+    path("sites/new/", catalogue.site_new, name="site_new"),
+    path("sites/<int:pk>/", catalogue.site, name="site"),
+    path("sites/<int:pk>/change/", catalogue.site_change, name="site_change"),
+    path("sites/<int:pk>/pools/new/", catalogue.pool_new, name="pool_new"),
+    path("sites/pools/<int:pk>/", catalogue.pool_change, name="pool_change"),
+    path("card-models/", catalogue.card_model_list, name="card_models"),
+    path("card-models/new/", catalogue.card_model, name="card_model_new"),
+    path("card-models/<int:pk>/", catalogue.card_model, name="card_model"),
+    path("regions/", catalogue.regions, name="regions"),
+    path("regions/<int:pk>/", catalogue.regions, name="region"),
     path("rounds/", rounds.round_list, name="rounds"),
     path("rounds/new/", rounds.round_new, name="round_new"),
     path("rounds/<int:number>/", rounds.round_page, name="round"),

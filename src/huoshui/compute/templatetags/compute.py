@@ -83,6 +83,12 @@ def mfen_yuan(mfen: int | None) -> str:
 
 
 @register.filter
+def pue(bps: int) -> str:
+    """Power usage effectiveness: 12500 → 1.25."""
+    return f"{bps / 10_000:.4f}".rstrip("0").ljust(4, "0")
+
+
+@register.filter
 def digest_title(name: str) -> str:
     """What a digest of a round is of."""
     return {
