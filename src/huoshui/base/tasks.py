@@ -16,14 +16,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Model, QuerySet
 from django.utils.translation import gettext as _
 from django_tasks import TaskResultStatus
@@ -75,7 +75,20 @@ class Watch:
         changes: dict[str, Any] = {"heartbeat_at": clock.real_now()}
         if phase:
             changes |= {"phase": phase, "done": done, "total": total, "figures": figures}
-        return bool(self._row.filter(stop_requested=False).update(**changes))
+        written = self._write(self._row.filter(stop_requested=False), changes)
+        return written is None or written > 0
+
+    @staticmethod
+    def _write(rows: "QuerySet[TaskProgress]", changes: dict[str, Any]) -> int | None:
+        """How many rows were changed; None when the database could not be reached.
+
+        A missed beat is not a fault, many are noticed by `reap`; the next one asks for a new connection.
+        """
+        try:
+            return rows.update(**changes)
+        except (OperationalError, InterfaceError):
+            connection.close()
+            return None
 
     def current(self) -> bool:
         """False when a newer attempt at the task has begun."""
@@ -92,8 +105,7 @@ class Watch:
 
         def heart() -> None:
             while not over.wait(HEARTBEAT_SECONDS):
-                with suppress(DatabaseError):  # a missed beat is not a fault; many are noticed by `reap`
-                    self._row.update(heartbeat_at=clock.real_now())
+                self._write(self._row, {"heartbeat_at": clock.real_now()})
             connection.close()
 
         thread = threading.Thread(target=heart, name=f"heart of {self.task}", daemon=True)
