@@ -23,7 +23,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from django.apps import apps
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Model
 from django.utils.translation import gettext as _
 
@@ -35,6 +35,9 @@ from huoshui.base.models import IdempotencyKey, LogRecord
 P = ParamSpec("P")
 R = TypeVar("R")
 KEY_LENGTH_MAX = 200
+ATTEMPTS_MAX = 4
+DEADLOCKS = ("40P01", "40001")
+"""SQLSTATE of a detected deadlock and of a serialization failure."""
 _pending: ContextVar[list[LogRecord] | None] = ContextVar("pending_log_records", default=None)
 
 
@@ -77,6 +80,13 @@ def action(
         def run(actor: Actor, *args: Any, key: str = "", **kwargs: Any) -> R:
             if args:
                 raise TypeError(f"{name}: arguments are named")
+            for _attempt in range(ATTEMPTS_MAX - 1):
+                try:
+                    return _run(Act(name, actor, key, clock.now()), function, kwargs, secret)
+                except OperationalError as error:
+                    # PostgreSQL ends one of two transactions that wait for each other: nothing of it stays.
+                    if connection.in_atomic_block or getattr(error.__cause__, "sqlstate", "") not in DEADLOCKS:
+                        raise
             return _run(Act(name, actor, key, clock.now()), function, kwargs, secret)
 
         run.action_name = name  # type: ignore[attr-defined]

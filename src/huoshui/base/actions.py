@@ -71,8 +71,11 @@ def define_role(act: Act, *, code: str, title: str, permissions: list[str]) -> R
 def assign(
     act: Act, *, user: User, role: Role, scope: str, since: date | None = None, until: date | None = None
 ) -> Assignment:
-    """Give a person a role within a scope."""
+    """Give a person a role within a scope. Who manages people in a part only gives what they hold there themselves."""
     act.require(MANAGE_PEOPLE, access.InScope(scope))
+    if not act.actor.can(MANAGE_PEOPLE, access.WHOLE):
+        for permission in role.permissions:
+            act.require(permission, access.InScope(scope))
     since = since or clock.today()
     if until and until < since:
         raise invalid("until", until, _("ends before it starts"))

@@ -87,11 +87,16 @@ def request(actor: Actor, pk: int) -> Request:
 
 def allocations(actor: Actor) -> QuerySet[Allocation]:
     """Allocations at the sites for which the actor reports delivery, newest first."""
-    sites = access.visible(Site.objects.all(), actor, DELIVER)
-    found = Allocation.objects.filter(pool__site__in=sites).select_related(
+    found = Allocation.objects.filter(pk__in=_at_sites(actor)).select_related(
         "request__entity", "pool__site", "pool__card_model", "round"
     )
     return found.order_by("-id")
+
+
+def _at_sites(actor: Actor) -> Any:
+    """Keys of the allocations whose newest schedule runs, at least in part, at the actor's sites."""
+    sites = access.visible(Site.objects.all(), actor, DELIVER)
+    return Run.objects.filter(version=F("allocation__version"), pool__site__in=sites).values("allocation")
 
 
 def dated(rows: QuerySet[Allocation]) -> Any:
@@ -104,8 +109,7 @@ def dated(rows: QuerySet[Allocation]) -> Any:
 
 def allocation_at(actor: Actor, pk: int) -> Allocation:
     """One allocation at a site of the actor. Raises Missing."""
-    sites = access.visible(Site.objects.all(), actor, DELIVER)
-    rows = Allocation.objects.filter(pool__site__in=sites).select_related("request__entity", "pool__site", "round")
+    rows = Allocation.objects.filter(pk__in=_at_sites(actor)).select_related("request__entity", "pool__site", "round")
     found = rows.filter(pk=pk).first()
     if found is None:
         raise Missing(_("There is nothing here, or it is not yours to see."))

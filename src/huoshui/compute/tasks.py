@@ -8,7 +8,7 @@ from django_tasks import task
 from django_tasks.base import TaskContext
 
 from huoshui.base import access, tasks
-from huoshui.compute.actions import accounts, delivery, rounds
+from huoshui.compute.actions import accounts, delivery, requests, rounds
 from huoshui.compute.models import Round
 from huoshui.compute.solving import solve
 from huoshui.compute.words import phase_title
@@ -31,6 +31,8 @@ class RoundWatch(tasks.Watch):
 
 def clear(round_: Round, watch: tasks.Watch) -> None:
     """The steps of clearing; the solve runs in a child process."""
+    if round_.state != Round.State.DRAFT:
+        return  # an earlier attempt stored the result and died before it could say so
     rounds.freeze(WORKER, key=f"round/{round_.pk}/freeze", round=round_)
     told = RoundWatch(watch.task, watch.attempt)
     content, figures = tasks.in_child(told, solve, rounds.problem_bytes(round_), rounds.solver_settings(round_))
@@ -39,8 +41,8 @@ def clear(round_: Round, watch: tasks.Watch) -> None:
 
 @task()
 def settle() -> int:
-    """Issue the statements that are due; returns how many."""
-    return delivery.settle_due(WORKER)
+    """Close requests whose window has passed, issue the statements that are due; returns how many of both."""
+    return requests.close_passed(WORKER) + delivery.settle_due(WORKER)
 
 
 @task()

@@ -19,6 +19,7 @@ def refusal_title(code: str) -> str:
         "price": _("budget below the slot prices"),
         "kept_for_small": _("kept for small requests"),
         "missed": _("would have been admitted at these prices"),
+        "window_passed": _("the window passed"),
     }.get(code, code)
 
 
@@ -39,6 +40,7 @@ def refusal_sentence(refusal: dict[str, Any]) -> str:
         "no_capacity": _("Nobody offered so many cards together for so long within your window."),
         "budget": _("Even without competition the cheapest offer costs %(cost)s yuan, more than the budget.") % yuan,
         "price": _("At the slot prices the cheapest place costs %(cost)s yuan, more than the budget.") % yuan,
+        "window_passed": _("No round was cleared before your window ended."),
         "kept_for_small": _("The cheapest place is in the share kept for small requests."),
         "missed": _(
             "At the slot prices there is a place for %(cost)s yuan, within the budget, but the cards together did not "

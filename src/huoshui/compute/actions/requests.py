@@ -12,12 +12,13 @@ from huoshui.base.errors import Invalid, Problem, Refused
 from huoshui.compute.actions.deposits import hour_text
 from huoshui.compute.budgets import hold_budget, release_budgets
 from huoshui.compute.models import HOURS_PER_ROUND_MAX, CardModel, Region, Request, RequestModel
-from huoshui.compute.permissions import REQUEST
+from huoshui.compute.permissions import REQUEST, SETTLE
 from huoshui.registry.models import Party
 
 CARDS_MAX = 10_000
 AHEAD_HOURS_MAX = 24 * 90
 BUDGET_FEN_MAX = 10**12
+PASSED_PER_RUN_MAX = 5_000
 TITLE_LENGTH_MAX = 120
 PRIORITY_DISPLACED, PRIORITY_NORMAL = 0, 1
 
@@ -59,6 +60,27 @@ def submit_request(
     )  # fmt: skip
     hold_budget(act, record, request)
     return request
+
+
+@action("compute.request.close_passed")
+def close_passed(act: Act) -> int:
+    """Refuse open requests whose window has passed without a round, and give their holds back; returns how many."""
+    act.require(SETTLE)
+    now = clock.hour_of(act.at)
+    passed = list(
+        Request.objects.select_for_update()
+        .filter(state=Request.State.OPEN, deadline_hour__lte=now)
+        .order_by("id")[:PASSED_PER_RUN_MAX]
+    )
+    if not passed:
+        act.nothing_changed()
+        return 0
+    record = act.record("compute.request", {"window_passed": [request.pk for request in passed]})
+    for request in passed:
+        request.state, request.refusal = Request.State.REFUSED, {"code": "window_passed", "params": [], "round": 0}
+    Request.objects.bulk_update(passed, ["state", "refusal"], batch_size=500)
+    release_budgets(act, record, passed)
+    return len(passed)
 
 
 @action("compute.request.withdraw")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock, log, tasks
@@ -55,7 +54,8 @@ def open_round(act: Act, *, title: str, start_hour: int, hours: int, terms: str)
     publication = publication_in_force("round_terms", terms, first_day)
     if publication.loaded().price_step % MILLI:
         raise invalid("terms", terms, _("slot prices of a round are whole fen"))
-    number = (Round.objects.select_for_update().aggregate(last=Max("number"))["last"] or 0) + 1
+    last = Round.objects.select_for_update().order_by("-number").first()
+    number = last.number + 1 if last else 1
     round_ = Round.objects.create(
         number=number, title=title.strip(), start_hour=start_hour, end_hour=start_hour + hours,
         terms_digest=publication.digest, secret=secrets.token_hex(32), created_at=act.at,
@@ -97,6 +97,18 @@ def start_clearing(act: Act, *, round: Round, options: dict[str, int] | None = N
     round_.task = tasks.enqueue(clear_round, round_, round_.pk)
     round_.save(update_fields=["options", "task"])
     act.record(round_, {"clearing": str(round_.task), "options": round_.options})
+    return round_
+
+
+@action("compute.round.stop_clearing")
+def stop_clearing(act: Act, *, round: Round) -> Round:
+    """Ask the running clearing to end with what it has."""
+    act.require(RUN_ROUND)
+    round_ = _locked(round, Round.State.DRAFT)
+    if round_.task is None:
+        raise Refused(_("Round %(number)s is not being cleared.") % {"number": round_.number}, code="not_clearing")
+    tasks.stop(round_.task)
+    act.record(round_, {"stop": str(round_.task)})
     return round_
 
 

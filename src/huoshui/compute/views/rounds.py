@@ -15,7 +15,6 @@ from django.views.decorators.http import require_GET, require_POST
 from huoshui.base import clock, export
 from huoshui.base.models import TaskProgress
 from huoshui.base.requests import actor_of
-from huoshui.base.tasks import stop as stop_task
 from huoshui.base.views import page, page_errors, post_action
 from huoshui.compute import drawings, public, queries
 from huoshui.compute.actions import rounds
@@ -82,9 +81,7 @@ def round_clear(request: HttpRequest, number: int) -> HttpResponse:
 @page(RUN_ROUND)
 def round_stop(request: HttpRequest, number: int) -> HttpResponse:
     """Ask the running clearing to stop."""
-    round_ = _round(number)
-    if round_.task:
-        stop_task(round_.task)
+    post_action(request, rounds.stop_clearing, None, _("It ends with what it has."), round=_round(number))
     return redirect("compute:round", number)
 
 
