@@ -53,7 +53,9 @@ def downloaded(client: Any, round_: Round) -> dict[str, Any]:
     return json.loads(response.content)
 
 
-def test_anyone_checks_the_document_before_and_after_the_table_opens(client: Any, round_: Round, tmp_path: Path) -> None:
+def test_anyone_checks_the_document_before_and_after_the_table_opens(
+    client: Any, round_: Round, tmp_path: Path
+) -> None:
     with clock.moved_to(NOON + DELAY - timedelta(minutes=1)):
         early = downloaded(client, round_)
     with clock.moved_to(NOON + DELAY + timedelta(minutes=1)):

@@ -182,11 +182,11 @@ def test_a_clearing_that_is_asked_to_stop_keeps_its_verified_result(sandbox: San
 def test_a_round_outlives_the_connections_to_its_database(sandbox: Sandbox) -> None:
     sandbox.run(QUEUE.replace("{options}", SLOW))
     worker = working(sandbox)
-    name = sandbox.database.rpartition("/")[2]
-    with psycopg.connect(sandbox.database.rpartition("/")[0] + "/postgres", autocommit=True) as server:
+    address, _, name = sandbox.database.rpartition("/")
+    end_all = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s"
+    with psycopg.connect(f"{address}/postgres", autocommit=True) as server:
         for _time in range(2):
-            gone = server.execute("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s", [name])
-            assert gone.fetchone() != (0,)
+            assert server.execute(end_all, [name]).fetchone() != (0,)
             time.sleep(2)
     sandbox.run(FIND + "tasks.stop(round_.task)")
     worker.communicate(timeout=90)
