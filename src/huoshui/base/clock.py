@@ -7,7 +7,7 @@ counted since the Unix epoch.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 LOCAL = ZoneInfo("Asia/Shanghai")
@@ -36,6 +36,11 @@ def local(instant: datetime) -> datetime:
     if instant.tzinfo is None:
         raise ValueError(f"{instant!r} has no time zone")
     return instant.astimezone(LOCAL)
+
+
+def day_start(day: date) -> datetime:
+    """The instant at which a local day begins."""
+    return datetime.combine(day, time(), LOCAL).astimezone(UTC)
 
 
 def hour_of(instant: datetime) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from huoshui.base import clock
+from huoshui.compute import queries
 from huoshui.compute.actions.rounds import HOURS_PER_ROUND_MIN
 from huoshui.compute.models import HOURS_PER_ROUND_MAX
 from huoshui.registry.queries import publications_in_force
@@ -16,9 +17,7 @@ from huoshui.registry.queries import publications_in_force
 
 def hour_at(day: date, hour: int = 0) -> int:
     """Hour slot since the epoch of a local hour."""
-    from datetime import datetime, time
-
-    return clock.hour_of(datetime.combine(day, time(0), clock.LOCAL)) + hour
+    return clock.hour_of(clock.day_start(day)) + hour
 
 
 class DateInput(forms.DateInput):
@@ -42,13 +41,15 @@ class RoundForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["first_day"].initial = clock.today() + timedelta(days=1)
+        self.fields["first_day"].initial = clock.local(clock.instant_of(queries.next_open_hour())).date()
         chosen = [(row.identifier, row.title) for row in publications_in_force("round_terms")]
         self.fields["terms"].choices = chosen  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         if {"first_day", "days"} <= cleaned.keys():
+            if cleaned["first_day"] <= clock.today():
+                self.add_error("first_day", _("must lie ahead"))
             cleaned["start_hour"] = hour_at(cleaned.pop("first_day"))
             cleaned["hours"] = cleaned.pop("days") * 24
         return cleaned

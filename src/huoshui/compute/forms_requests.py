@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -248,8 +247,8 @@ class RequestForm(forms.Form):
                     "memory": model.memory_gib, "tflops": model.fp16_tflops,
                 },
             )  # fmt: skip
-        tomorrow = clock.hour_of(datetime.combine(clock.today() + timedelta(days=1), time(0), clock.LOCAL))
-        self.initial = {"earliest": tomorrow, "deadline": tomorrow + WINDOW_HOURS, **self.initial}
+        first = queries.next_open_hour()
+        self.initial = {"earliest": first, "deadline": first + WINDOW_HOURS, **self.initial}
         if "regions" not in self.initial:
             self.fields["regions"].initial = list(Region.objects.values_list("pk", flat=True))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,13 @@ def slot_prices(round_: Round, first_hour: int | None, hours: int) -> QuerySet[S
     """Slot prices of a published round from an hour on (default: its first), by pool and hour."""
     start = round_.start_hour if first_hour is None else first_hour
     return SlotPrice.objects.filter(round=round_, hour__gte=start, hour__lt=start + hours).order_by("pool_id", "hour")
+
+
+def next_open_hour() -> int:
+    """The first local midnight ahead that no round has taken yet."""
+    tomorrow = clock.hour_of(clock.day_start(clock.today() + timedelta(days=1)))
+    taken = Round.objects.exclude(state=Round.State.CANCELLED).aggregate(last=Max("end_hour"))["last"]
+    return max(tomorrow, taken or 0)
 
 
 def last_published() -> Round | None:

@@ -162,7 +162,7 @@ def check_money(statement: Json) -> str:
     same("payments", totals["payment"], totals["deposit_revenue"] + totals["transfer"])
     need(totals["reserve_cost"] <= revenue, "depositors receive less than their reserve prices")
     need(totals["payment"] <= totals["budget_served"], "buyers pay more than their budgets")
-    return f"{yuan(totals['payment'])} yuan paid and received"
+    return f"{yuan(totals['payment'])} yuan at slot prices, before concessions, on both sides"
 
 
 def check_bound(statement: Json) -> str:
@@ -251,7 +251,7 @@ def check_row(statement: Json, request: Json, outcome: Json) -> None:
 def check_table(document: Json) -> str:
     """Row by row, then in sum: the opened table gives exactly the published cells, counts and totals."""
     statement = document["statement"]
-    sold = [[0] * statement["hours"] for _ in statement["pools"]]
+    sold = [[0] * len(stated) for stated in statement["sold"]]
     refused = dict.fromkeys(statement["refused"], 0)
     sums = {"served": 0, "budget_served": 0, "transfer": 0, "payment": 0}
     for row in document["table"]:

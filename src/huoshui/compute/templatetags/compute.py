@@ -77,6 +77,15 @@ def value_ratio(told: dict[str, Any]) -> str | None:
 
 
 @register.filter
+def gross_yuan(told: dict[str, Any]) -> str:
+    """What buyers would pay without the concession, in yuan: the sum that the public document states."""
+    if "paid_fen" not in told:
+        return "—"
+    fen = told["paid_fen"] + told["concession_fen"]
+    return f"{fen // 100:,}.{fen % 100:02d}"
+
+
+@register.filter
 def mfen_yuan(mfen: int | None) -> str:
     """1/1000 fen as yuan; — when unknown (a round without figures)."""
     return f"{mfen / 100_000:,.2f}" if isinstance(mfen, int) else "—"

@@ -19,7 +19,7 @@ from huoshui.base.views import page, page_errors, post_action
 from huoshui.compute import drawings, public, queries
 from huoshui.compute.actions import rounds
 from huoshui.compute.forms import RoundForm
-from huoshui.compute.models import Round
+from huoshui.compute.models import Allocation, Round
 from huoshui.compute.permissions import PUBLISH_ROUND, RUN_ROUND, VERIFY
 from huoshui.compute.words import refusal_title
 
@@ -60,6 +60,7 @@ def round_page(request: HttpRequest, number: int) -> HttpResponse:
     if round_.state in queries.PUBLISHED:
         grid = queries.grid(round_)
         context |= {
+            "unfinished": round_.allocations.filter(state=Allocation.State.PLANNED).count(),
             "heat": drawings.price_map(grid), "curves": drawings.region_curves(grid),
             "use": drawings.utilisation(grid), "opens_at": public.opens_at(round_),
         }  # fmt: skip
