@@ -52,7 +52,7 @@ def test_a_file_is_checked_before_it_is_taken_in(visit: Callable[..., Visit], tm
     here.sign_in("operator1")
     here.open("/compute/deposits/upload/")
     file = tmp_path / "deposits.csv"
-    header = "算力中心,算力卡型号,开始,结束,卡数,保留价（元）"
+    header = "算力中心,算力卡型号,开始,结束,卡数,基础价（元）"
     file.write_text(f"{header}\n没有这个中心,A100 80G,2020-01-01 00:00,2020-01-01 08:00,1,3.20\n", encoding="utf-8-sig")
     here.page.set_input_files("#id_file", file)
     here.page.click("main button.primary")

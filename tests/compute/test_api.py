@@ -244,6 +244,7 @@ def test_anyone_may_ask_for_an_estimate_and_a_quote(world: World, call: Call) ->
     [
         "quote?cards=0&need=test:1", "quote?cards=1", "quote?cards=1&need=test:0", "quote?cards=1&need=moon:1",
         "quote?cards=1&need=test:1&regions=moon", "estimate?text=99999999999B",
+        "estimate?text=10张4090卡跑三天", "estimate?text=", "estimate",
         "estimate?kind=rendering&reference_hours=0",
         "estimate?kind=dancing",
     ],

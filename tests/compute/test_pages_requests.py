@@ -188,6 +188,27 @@ def test_a_sentence_becomes_cards_and_the_request_is_filled_in_with_them(world: 
     assert Request.objects.get().estimate["parameters_million"] == 14_000
 
 
+def test_a_sentence_not_understood_asks_for_figures_and_prices_nothing(world: World, client: Any) -> None:
+    client.force_login(world.agent)
+    page = client.get(reverse("compute:estimate"), {"text": "10张4090卡跑三天"}, headers={"accept-language": "zh-hans"})
+    said = page.content.decode()
+    assert "没有看懂，请填写下面的参数" in said
+    assert f'href="{reverse("compute:quote")}"' in said
+    assert "rows" not in page.context
+    assert 'name="parameters"' in said
+    assert not page.context["form"].errors
+
+
+def test_only_who_may_ask_is_led_from_prices_to_a_request(world: World, client: Any) -> None:
+    addresses = (reverse("compute:estimate") + "?text=渲染 1 卡时", reverse("compute:quote") + "?cards=1&hours=2")
+    for user, led in ((world.agent, True), (world.officer, False), (world.auditor, False)):
+        client.force_login(user)
+        for address in addresses:
+            page = client.get(address)
+            assert page.context["rows"]
+            assert (f"{reverse('compute:request_new')}?" in page.content.decode()) is led, (user, address)
+
+
 def test_the_figures_and_the_assumptions_of_an_estimate_can_be_changed(world: World, client: Any) -> None:
     client.force_login(world.agent)
     usual = {"kind": "full_tune", "parameters": "7", "tokens": "1000", "hours_wanted": 672}

@@ -222,7 +222,7 @@ def test_lists_ask_the_same_number_of_queries_however_long(
 
 # --- deposits by file -------------------------------------------------------------------------------------------------
 
-HEADER = "算力中心,算力卡型号,开始,结束,卡数,保留价（元）"
+HEADER = "算力中心,算力卡型号,开始,结束,卡数,基础价（元）"
 
 
 def sent(client: Client, path: str, party: int, text: str) -> str:
@@ -274,6 +274,27 @@ def test_one_bad_row_keeps_the_whole_file_out(world: World, operator: Client) ->
     unreadable = "测试站,测试卡,明天,2026-03-05 06:00,1.5,3.205"
     page = sent(operator, "deposits/upload/", world.operator.pk, f"{HEADER}\n{unreadable}")
     assert re.findall("<code>(.*?)</code>", page) == ["明天", "1.5", "3.205"]
+
+
+@pytest.mark.usefixtures("at_noon")
+@pytest.mark.parametrize(
+    ("heading", "row", "value"),
+    [
+        ("基础价（元）", "测试站,测试卡,2026-03-04 22:00,2026-03-05 06:00,16,-3", "-3"),
+        ("基础价（元）", "测试站,测试卡,2026-03-04 22:00,2026-03-05 06:00,16,500.01", "500.01"),
+        ("卡数", "测试站,测试卡,2026-03-04 22:00,2026-03-05 06:00,99999,3.20", "99999"),
+        ("开始", "测试站,测试卡,2020/3/4 22:00,2026-03-05 06:00,16,3.20", "2020/3/4 22:00"),
+        ("结束", "测试站,测试卡,2026-03-04 22:00,2026/3/4 21:00,16,3.20", "2026/3/4 21:00"),
+        ("算力中心 · 算力卡型号", "没有的站,测试卡,2026-03-04 22:00,2026-03-05 06:00,16,3.20", "没有的站 · 测试卡"),
+    ],
+)
+def test_a_fault_is_told_in_the_words_of_the_file(
+    world: World, operator: Client, heading: str, row: str, value: str
+) -> None:
+    page = sent(operator, "deposits/upload/", world.operator.pk, f"{HEADER}\n{row}")
+    assert re.findall("<code>(.*?)</code>", page) == [value]
+    told = page[: page.index("<code>")].rsplit("<tr>", 1)[-1]
+    assert f">{heading}<" in told
 
 
 def test_a_file_for_somebody_else_is_refused(world: World, operator: Client) -> None:

@@ -96,7 +96,7 @@ def test_a_quote_asks_the_database_once(world: World) -> None:
 
 @pytest.mark.django_db
 def test_an_estimate_is_priced_on_every_model_cheapest_first(world: World) -> None:
-    rows = quotes.priced(needs.from_words("微调 7B 模型，2000 万 tokens"))
+    rows = quotes.priced(needs.Task(needs.Kind.LORA_TUNE, 7_000, 20_000))
     assert [row["model"] for row in rows] == [world.pool.card_model.code]
     assert rows[0]["low_fen"] == rows[0]["cards"] * rows[0]["hours"] * 800
 
@@ -104,5 +104,5 @@ def test_an_estimate_is_priced_on_every_model_cheapest_first(world: World) -> No
 @pytest.mark.django_db
 def test_an_estimate_out_of_range_names_the_field(world: World) -> None:
     with pytest.raises(Invalid) as refused:
-        quotes.priced(needs.from_words("微调 99999999B 模型"))
+        quotes.priced(needs.Task(needs.Kind.LORA_TUNE, 10**10, 20_000))
     assert [problem.field for problem in refused.value.problems] == ["parameters_million"]

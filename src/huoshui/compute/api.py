@@ -638,8 +638,11 @@ def _published(number: int) -> Round:
 @router.get("/estimate", response=list[NeedOut], auth=None)
 def estimate(request: HttpRequest, body: Query[TaskIn]) -> list[NeedOut]:
     """Needs estimate: from a task to cards, memory, hours and a price range on each model (public)."""
-    task = needs.from_words(body.text) if body.kind is None else needs.DEFAULTS[body.kind]
     given = body.model_dump(include={"parameters_million", "tokens_thousand", "reference_hours"}, exclude_none=True)
+    task = needs.DEFAULTS[body.kind] if body.kind else needs.from_words(body.text)
+    if task is None and not {"parameters_million", "tokens_thousand"} & given.keys():
+        raise invalid("text", body.text, _("not understood: say the kind of task, the parameters or the tokens"))
+    task = task or needs.DEFAULTS[needs.Kind.LORA_TUNE]
     return [NeedOut(**row) for row in quotes.priced(needs.replace(task, **given))]
 
 

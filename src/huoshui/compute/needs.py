@@ -154,12 +154,21 @@ DEFAULTS = {
 }
 _TOKENS = re.compile(r"([\d.]+)\s*(亿|万|[bmk])?\s*(?:个)?\s*(?:tokens?|词元)", re.IGNORECASE)
 _PARAMETERS = re.compile(r"([\d.]+)\s*b(?![a-z])", re.IGNORECASE)
+_CARDS = re.compile(r"(?:[张块片]\s*[a-z0-9 ]*卡|\d\s*(?:卡|gpus?|cards?))(?!时|[-\s]*hour)", re.IGNORECASE)
 _HOURS = re.compile(r"([\d.]+)\s*(?:卡时|小时|card-?hours?|hours?)", re.IGNORECASE)
 
 
-def from_words(text: str) -> Task:
-    """A first guess from a sentence such as “微调 14B 模型，2000 万 tokens”; what is not said takes the default."""
+def from_words(text: str) -> Task | None:
+    """A first guess from a sentence such as “微调 14B 模型，2000 万 tokens”; what is not said takes the default.
+
+    None: not understood. Either it names no kind of task, no parameters and no tokens, or it counts cards (“用 10 张
+    4090 卡训练三天”) without saying how much is to be done: that is a matter for a quote, not for a guess.
+    """
     lower = text.lower()
+    sized = _TOKENS.search(lower) or _PARAMETERS.search(lower)
+    named = any(word in lower for _kind, words in WORDS for word in words)
+    if not sized and (not named or (_CARDS.search(lower) and "卡时" not in lower)):
+        return None
     kind = next((kind for kind, words in WORDS if any(word in lower for word in words)), Kind.LORA_TUNE)
     if any(word in lower for word in ("全参", "full")):
         kind = Kind.FULL_TUNE

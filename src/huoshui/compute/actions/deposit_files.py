@@ -5,7 +5,7 @@ Rows that agree in site, card model, price and conditions are stretches of one d
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from huoshui.base import intake
 from huoshui.base.act import Act, action
 from huoshui.base.errors import Invalid, Problem, Refused
-from huoshui.clearing.tables import BadTable, Column, choice, hour, parse, whole, words, yes_no
+from huoshui.clearing.tables import BadTable, Column, Rule, Text, choice, hour, parse, whole, words, yes_no
 from huoshui.compute.actions import deposits
 from huoshui.compute.actions.deposits import Stretch, submit_deposit
 from huoshui.compute.models import Deposit, Pool
@@ -23,6 +23,18 @@ from huoshui.registry.models import Party
 
 ROWS_MAX = 10_000
 CARDS_MAX = 1_000_000
+FEN_PER_YUAN = 100
+
+
+def _price_fen(text: str) -> int:
+    """A base price in yuan as fen. Raises Rule."""
+    price_fen = intake.decimal(text, 2)
+    if price_fen < 0:
+        raise Rule("at_least", minimum=0)
+    if price_fen > deposits.BASE_PRICE_FEN_MAX:
+        raise Rule("at_most", maximum=deposits.BASE_PRICE_FEN_MAX // FEN_PER_YUAN)
+    return price_fen
+
 
 COLUMNS: Sequence[Column] = (
     Column("site", "算力中心", words(80), "示例湖畔智算中心"),
@@ -30,7 +42,7 @@ COLUMNS: Sequence[Column] = (
     Column("start", "开始", hour, "2026-12-07 22:00"),
     Column("end", "结束", hour, "2026-12-08 06:00"),
     Column("cards", "卡数", whole(1, CARDS_MAX), "16"),
-    Column("price_yuan", "保留价（元）", lambda text: intake.decimal(text, 2), "3.20"),
+    Column("base_price_yuan", "基础价（元）", _price_fen, "3.20"),
     Column("energy", "另加电费", yes_no, "是", required=False, default=True),
     Column("settle_in", "收款方式", choice(money="money 资金", account="account 算力账户"), "资金",
            required=False, default=Deposit.SettleIn.MONEY),
@@ -41,7 +53,10 @@ COLUMNS: Sequence[Column] = (
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a deposit file. `line` is its number in the file; price in fen per card-hour."""
+    """A row of a deposit file. `line` is its number in the file; price in fen per card-hour.
+
+    `typed`: by column name, the heading of the file and the cell as written, with which faults are told.
+    """
 
     line: int
     site: str
@@ -53,6 +68,7 @@ class Row:
     energy: bool
     settle_in: str
     recall_notice_hours: int
+    typed: Mapping[str, tuple[str, str]]
 
     @property
     def deposit(self) -> tuple[str, str, int, bool, str, int]:
@@ -63,11 +79,19 @@ class Row:
 def read_file(name: str, data: bytes) -> list[Row]:
     """The rows of a deposit file (CSV, XLSX). Raises Invalid with every fault by row, field, value and rule."""
     try:
-        parsed = parse(intake.read(name, data), COLUMNS)
+        text = intake.read(name, data)
+        parsed = parse(text, COLUMNS)
     except BadTable as error:
         raise sentences.of_table(error) from None
-    cells = zip(*(parsed.values[column.name] for column in COLUMNS), strict=True)
+    cells = zip(*(parsed.values[column.name] for column in COLUMNS), _typed(text), strict=True)
     return [Row(line, *row) for line, row in zip(parsed.numbers, cells, strict=True)]
+
+
+def _typed(text: Text) -> list[dict[str, tuple[str, str]]]:
+    """What each row says under which heading, by column name."""
+    known = {heading: column.name for column in COLUMNS for heading in column.headers()}
+    rows = zip(*text.columns, strict=True)
+    return [{known[h]: (h, cell) for h, cell in zip(text.headers, row, strict=True)} for row in rows]
 
 
 @action("compute.deposit.import")
@@ -85,15 +109,14 @@ def import_deposits(act: Act, *, depositor: Party, rows: Sequence[Row]) -> list[
     for group in grouped.values():
         pool = pools.get((group[0].site, group[0].model))
         if pool is None:
-            value, rule = f"{group[0].site} · {group[0].model}", _("no such pool at your sites")
-            problems += [Problem(_("pool"), value, rule, row.line) for row in group]
+            problems += [_without_pool(row) for row in group]
             continue
         try:
             made.append(_submit(act, depositor, pool, group))
         except Invalid as error:
             problems += [_at_line(problem, group) for problem in error.problems]
         except Refused as error:
-            problems.append(Problem("settle_in", group[0].settle_in, error.message, group[0].line))
+            problems.append(_at_line(Problem("settle_in", group[0].settle_in, error.message), group))
     if problems:
         raise Invalid(*sorted(problems, key=lambda problem: problem.row or 0))
     act.record(depositor, {"deposits": made, "rows": len(rows)})
@@ -121,5 +144,13 @@ def _submit(act: Act, depositor: Party, pool: Pool, group: Sequence[Row]) -> Dep
 
 
 def _at_line(problem: Problem, group: Sequence[Row]) -> Problem:
-    """A problem of a deposit, told by the row of the file it came from."""
-    return replace(problem, row=group[(problem.row or 1) - 1].line)
+    """A problem of a deposit, told by the row of the file it came from, in the words of the file."""
+    row = group[(problem.row or 1) - 1]
+    heading, cell = row.typed.get(problem.field, (problem.field, problem.value))
+    return replace(problem, row=row.line, field=heading, value=cell)
+
+
+def _without_pool(row: Row) -> Problem:
+    """Site and card model name no pool of the depositor."""
+    (site, at), (model, of) = row.typed["site"], row.typed["model"]
+    return Problem(f"{site} · {model}", f"{at} · {of}", _("no such pool at your sites"), row.line)

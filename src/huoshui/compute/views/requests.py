@@ -75,8 +75,12 @@ def estimate(request: HttpRequest) -> HttpResponse:
     sentence = SentenceForm(request.GET if "text" in request.GET and "kind" not in request.GET else None)
     form = TaskForm(request.GET) if "kind" in request.GET else None
     if form is None and sentence.is_valid():
-        form = TaskForm(TaskForm.values_of(needs.from_words(sentence.cleaned_data["text"])))
-    context: dict[str, Any] = {"sentence": sentence, "form": form, "examples": EXAMPLES}
+        told = needs.from_words(sentence.cleaned_data["text"])
+        form = TaskForm(TaskForm.values_of(told) if told else None)
+    context: dict[str, Any] = {
+        "sentence": sentence, "form": form, "examples": EXAMPLES, "unclear": form is not None and not form.is_bound,
+        "may_ask": actor_of(request).can(REQUEST),
+    }  # fmt: skip
     if form is not None and form.is_valid():
         task, within = form.cleaned_data["task"], form.cleaned_data["hours_wanted"]
         rows = quotes.priced(task, within)
@@ -110,7 +114,8 @@ def _formula(task: needs.Task, models: dict[str, CardModel], rows: list[dict[str
 def quote(request: HttpRequest) -> HttpResponse:
     """Instant quote: what a run would have cost on each card model at the newest published prices."""
     form = QuoteForm(request.GET if "cards" in request.GET else None)
-    context: dict[str, Any] = {"form": form, "round": queries.last_published()}
+    may_ask = actor_of(request).can(REQUEST)
+    context: dict[str, Any] = {"form": form, "round": queries.last_published(), "may_ask": may_ask}
     if form.is_valid():
         cards, hours, region = (form.cleaned_data[name] for name in ("cards", "hours", "region"))
         regions = [region] if region else list(Region.objects.all())
