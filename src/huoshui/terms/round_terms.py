@@ -162,7 +162,7 @@ def _read_transfers(fields: Fields) -> Mapping[tuple[str, str], Transfer]:
 def from_publication(publication: Publication) -> RoundTerms:
     """Body: one field per field of RoundTerms, under the same name. Raises TermError."""
     fields = publication.body_fields()
-    fee_bps = fields.integer("fee_bps", 0, BPS)
+    fee_bps = fields.integer("fee_bps", 0, BPS - 1)
     concession_bps = fields.integer("concession_bps", 0, BPS)
     if concession_bps > fee_bps:
         raise TermError("body.concession_bps", concession_bps, "at_most", other=f"fee_bps ({fee_bps})")

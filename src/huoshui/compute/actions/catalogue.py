@@ -16,6 +16,7 @@ from huoshui.registry.queries import publication_in_force
 PUE_BPS_MIN, PUE_BPS_MAX = 10_000, 30_000
 LIST_PRICE_FEN_MAX = 100_000
 CARDS_MAX = 1_000_000
+MEMORY_GIB_MAX, TFLOPS_MAX, WATTS_MAX = 10_000, 100_000, 10_000
 
 
 @action("compute.region.define")
@@ -39,9 +40,13 @@ def define_card_model(
 ) -> CardModel:  # fmt: skip
     """Create a card model or correct its figures (everywhere only: officers)."""
     act.require(MANAGE_SITES, WHOLE)
-    for field, value in (("memory_gib", memory_gib), ("fp16_tflops", fp16_tflops), ("watts", watts)):
-        if value <= 0:
-            raise invalid(field, value, _("must be above zero"))
+    for field, value, limit in (
+        ("memory_gib", memory_gib, MEMORY_GIB_MAX),
+        ("fp16_tflops", fp16_tflops, TFLOPS_MAX),
+        ("watts", watts, WATTS_MAX),
+    ):  # fmt: skip
+        if not 0 < value <= limit:
+            raise invalid(field, value, _("between 1 and %(max)s") % {"max": limit})
     values: dict[str, Any] = {
         "name": name, "vendor": vendor, "memory_gib": memory_gib, "fp16_tflops": fp16_tflops,
         "domestic": domestic, "watts": watts, "source": source,
