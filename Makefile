@@ -42,7 +42,7 @@ test: $(VENV)/installed-dev $(VENV)/messages ## All tests on SQLite (browser tes
 	$(BIN)/python -m pytest -n 2
 
 test-postgres: $(VENV)/installed-dev $(VENV)/messages ## All tests that use the database, on PostgreSQL (POSTGRES=url)
-	HUOSHUI_TEST_POSTGRES=$(POSTGRES) $(BIN)/python -m pytest -n 2 -m "not browser" $(addprefix --ignore=tests/,clearing terms cli)
+	HUOSHUI_TEST_POSTGRES=$(POSTGRES) $(BIN)/python -m pytest -n 2 -m "not browser" $(addprefix --ignore=tests/,clearing terms cli web)
 
 lint: $(VENV)/installed-dev $(VENV)/messages ## Style, types, layers, migrations, translations
 	$(BIN)/ruff check .
