@@ -209,11 +209,6 @@ def requesting_parties(actor: Actor) -> QuerySet[Party]:
     return parties_of(actor, REQUEST).filter(roles__kind__in=kinds).distinct().order_by("name")
 
 
-def pools_of(party: Party) -> QuerySet[Pool]:
-    """The pools at a party's sites."""
-    return Pool.objects.filter(site__operator=party).select_related("site", "card_model").order_by("site__name")
-
-
 def sites(actor: Actor, *, text: str = "", region: Region | None = None) -> QuerySet[Site]:
     """Sites that the actor manages, with pools, by name. `text`: a code, a part of a name or of the operator's."""
     found = access.visible(Site.objects.all(), actor, MANAGE_SITES).select_related("operator", "region")
