@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "huoshui.cases",
     "huoshui.indicators",
     "huoshui.compute",
+    "huoshui.policy",
     "huoshui.web",
     "huoshui.api",
 ]

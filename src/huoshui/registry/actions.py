@@ -18,7 +18,7 @@ from huoshui.base.act import Act, action
 from huoshui.base.errors import Conflict, Refused, invalid
 from huoshui.base.models import Assignment, LogRecord, Role, User
 from huoshui.clearing.tables import BadTable
-from huoshui.registry import imports, permissions, roles, sentences, uscc
+from huoshui.registry import imports, permissions, publications, roles, sentences, uscc
 from huoshui.registry.imports import ImportKind
 from huoshui.registry.models import (
     BatchState,
@@ -358,7 +358,7 @@ def submit_publication(act: Act, *, text: str) -> Publication:
     """Store a document as a draft for a second person. Raises Invalid naming field, value and rule."""
     act.require(permissions.SUBMIT)
     try:
-        header, _value = terms.load(text)
+        header, _value = publications.read(text)
     except terms.TermError as error:
         raise sentences.of_term(error) from error
     if Publication.objects.filter(kind=header.kind, identifier=header.id, digest=header.digest).exists():

@@ -6,7 +6,7 @@ the field, the value and a rule code; `str()` renders the English template, whic
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 RULES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -20,6 +20,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "no_tag": "YAML tags are not allowed",
         "duplicate_key": "the same key is given twice",
         "required": "the field is required",
+        "one_key": "exactly one of these must be given: %(keys)s",
         "unknown_field": "no such field here; known fields: %(known)s",
         "kind_unknown": "no such kind of publication; known kinds: %(known)s",
         # values
@@ -67,6 +68,8 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
 class TermError(ValueError):
     """A value broke a rule. `field` says where (`body.seasons[2].peak`), `rule` is a key of `RULES`."""
 
+    rules: ClassVar[Mapping[str, str]] = RULES
+
     def __init__(self, field: str, value: object, rule: str, **params: Any) -> None:
         self.field, self.value, self.rule, self.params = field, value, rule, params
         super().__init__(field, value, rule, params)
@@ -75,4 +78,4 @@ class TermError(ValueError):
         shown = repr(self.value)
         if len(shown) > 80:
             shown = shown[:77] + "..."
-        return f"{self.field}: {shown}: {RULES[self.rule] % self.params}"
+        return f"{self.field}: {shown}: {self.rules[self.rule] % self.params}"

@@ -150,44 +150,52 @@ class Fields:
         self._asked.add(key)
         return self._content.get(key) is not None
 
-    def _get(self, key: str) -> Any:
+    def value(self, key: str) -> Any:
+        """Whatever stands under `key`."""
         if key not in self:
             raise TermError(self.path(key), None, "required")
         return self._content[key]
 
     def text(self, key: str, *, max_characters: int = TEXT_CHARACTERS_MAX) -> str:
-        value = self._get(key)
+        value = self.value(key)
         if not isinstance(value, str) or not value.strip() or len(value) > max_characters:
             raise TermError(self.path(key), value, "text", max=max_characters)
         return value.strip()
 
     def identifier(self, key: str) -> str:
-        value = self._get(key)
+        value = self.value(key)
         if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,79}", value):
             raise TermError(self.path(key), value, "identifier")
         return value
 
     def choice(self, key: str, choices: Collection[str]) -> str:
-        value = self._get(key)
+        value = self.value(key)
         if not isinstance(value, str) or value not in choices:
             raise TermError(self.path(key), value, "choice", choices=", ".join(choices))
         return value
 
+    def choice_of(self, *keys: str) -> str:
+        """The one key of these that is there."""
+        given = [key for key in keys if key in self]
+        if len(given) != 1:
+            raise TermError(self._where or "document", given, "one_key", keys=", ".join(keys))
+        return given[0]
+
     def boolean(self, key: str) -> bool:
-        value = self._get(key)
+        value = self.value(key)
         if not isinstance(value, bool):
             raise TermError(self.path(key), value, "boolean")
         return value
 
     def integer(self, key: str, minimum: int = 0, maximum: int = INTEGER_MAX) -> int:
-        return check_integer(self._get(key), self.path(key), minimum, maximum)
+        return check_integer(self.value(key), self.path(key), minimum, maximum)
 
     def date(self, key: str) -> dt.date:
-        return check_date(self._get(key), self.path(key))
+        return check_date(self.value(key), self.path(key))
 
     def items(self, key: str, *, minimum: int = 0, maximum: int = LIST_ITEMS_MAX) -> list[tuple[str, Any]]:
         """The list under `key` as (path, value) pairs."""
-        value = self._get(key)
+        value = self.value(key)
         if not isinstance(value, list) or not minimum <= len(value) <= maximum:
             raise TermError(self.path(key), value, "list", min=minimum, max=maximum)
         return [(f"{self.path(key)}[{index}]", item) for index, item in enumerate(value)]
@@ -200,13 +208,13 @@ class Fields:
             row.done()
 
     def mapping(self, key: str) -> Mapping[str, Any]:
-        value = self._get(key)
+        value = self.value(key)
         if not isinstance(value, Mapping):
             raise TermError(self.path(key), value, "mapping")
         return value
 
     def fields(self, key: str) -> "Fields":
-        return Fields(self._get(key), self.path(key))
+        return Fields(self.value(key), self.path(key))
 
     def names(self) -> list[str]:
         """All keys of the mapping, for mappings whose keys are data."""

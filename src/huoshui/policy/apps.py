@@ -1,0 +1,16 @@
+"""Wiring of the desk: roles, navigation, demo data."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class PolicyConfig(AppConfig):
+    name = "huoshui.policy"
+    verbose_name = _("Policies")
+
+    def ready(self) -> None:
+        from huoshui.policy import permissions
+        from huoshui.registry import roles
+
+        for role, held in permissions.BY_ROLE.items():
+            roles.grant(role, *held)

@@ -1,0 +1,1 @@
+"""The tables of the desk, one room for each part of it."""

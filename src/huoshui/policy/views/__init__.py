@@ -1,0 +1,1 @@
+"""The pages of the desk, one room for each part of it."""
