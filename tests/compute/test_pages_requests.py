@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.compute.world import HOURS, NOON, SYSTEM, World, ask, build, clear, moment, party, run
 
 from huoshui.base import clock
-from huoshui.book import services
+from huoshui.book import services, subsidies
 from huoshui.book.models import Kind
 from huoshui.compute import accounts, previews
 from huoshui.compute.actions import delivery, recalls
@@ -96,12 +96,12 @@ def test_going_back_keeps_what_was_filled_in(world: World, client: Any) -> None:
 
 
 def test_a_desk_that_answers_for_subsidies_is_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(previews, "_subsidies", [])
-    assert previews.expected_subsidy(world.entity, 100) is None
-    previews.on_subsidy(lambda entity, budget_fen: None)
-    assert previews.expected_subsidy(world.entity, 100) is None
-    previews.on_subsidy(lambda entity, budget_fen: budget_fen * 3 // 10)
-    assert previews.expected_subsidy(world.entity, 100) == 30
+    monkeypatch.setattr(subsidies, "_hooks", [])
+    assert subsidies.expected(world.entity, 100) is None
+    subsidies.on_subsidy(lambda entity, budget_fen: None)
+    assert subsidies.expected(world.entity, 100) is None
+    subsidies.on_subsidy(lambda entity, budget_fen: budget_fen * 3 // 10)
+    assert subsidies.expected(world.entity, 100) == 30
 
 
 @pytest.mark.parametrize(

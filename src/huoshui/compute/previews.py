@@ -6,11 +6,11 @@ never zero: no list price when no pool suits, no subsidy when no desk answers fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from huoshui.base import clock
-from huoshui.book import services
+from huoshui.book import services, subsidies
 from huoshui.book.models import Kind
 from huoshui.compute import accounts, queries, quotes
 from huoshui.compute.models import Allocation, CardModel, Region, Request
@@ -20,21 +20,6 @@ from huoshui.registry.models import Party
 from huoshui.registry.queries import centre
 from huoshui.terms.round_terms import NoticeSteps
 from huoshui.terms.rounding import floor_share
-
-Subsidy = Callable[[Party, int], int | None]
-"""`hook(entity, budget_fen)`: the fen that a policy is expected to reimburse, None when it cannot be told."""
-_subsidies: list[Subsidy] = []
-
-
-def on_subsidy(hook: Subsidy) -> None:
-    """Add a desk that answers for subsidies (called once, from its apps.py)."""
-    _subsidies.append(hook)
-
-
-def expected_subsidy(entity: Party, budget_fen: int) -> int | None:
-    """Sum of what desks expect to be reimbursed; None when none of them can tell."""
-    told = [fen for hook in _subsidies if (fen := hook(entity, budget_fen)) is not None]
-    return sum(told) if told else None
 
 
 @dataclass(frozen=True)
@@ -94,7 +79,7 @@ def preview(
         concession_fen=floor_share(quote.high_fen, terms.concession_bps) if terms and quote.high_fen else None,
         transfer_low_fen=min(ways, default=None),
         transfer_high_fen=max(ways, default=None),
-        expected_subsidy_fen=expected_subsidy(entity, budget_fen),
+        expected_subsidy_fen=subsidies.expected(entity, budget_fen),
         pays_at_most_fen=budget_fen,
         cancellation=steps(terms.cancellation_return_bps, budget_fen) if terms else [],
         early_finish_notice_hours=terms.early_finish_notice_hours if terms else None,
