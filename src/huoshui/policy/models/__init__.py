@@ -1,5 +1,18 @@
 """The tables of the desk, one room for each part of it."""
 
 from huoshui.policy.models.applications import Application, ApplicationEvent, FiledMaterial, Filing
+from huoshui.policy.models.outreach import Batch, BatchRow, MatchRun, Push, RdStatement, RdWorking, Telling
 
-__all__ = ["Application", "ApplicationEvent", "FiledMaterial", "Filing"]
+__all__ = [
+    "Application",
+    "ApplicationEvent",
+    "Batch",
+    "BatchRow",
+    "FiledMaterial",
+    "Filing",
+    "MatchRun",
+    "Push",
+    "RdStatement",
+    "RdWorking",
+    "Telling",
+]
