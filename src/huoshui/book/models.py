@@ -7,7 +7,8 @@ locked, and the database itself refuses a balance with the wrong sign.
 Three circles, each of which sums to zero by itself:
 
 - *authority*: limit → held → committed → payable, against the grants of whoever gave the limit. A grant is the
-  grantor's own limit account with the subject `grant/registry.party:12`; it is never above zero.
+  grantor's own limit account with the subject `grant/registry.party:12`; it is never above zero. An earmarked limit
+  has the earmark as subject, and its grant `grant/registry.party:12@policy.fund:3`.
 - *owed*: receivable, above zero for who is owed and below zero for who owes.
 - *settled*: paid, above zero for who received and below zero for who paid.
 """
@@ -120,6 +121,7 @@ class LimitGrant(AppendOnly, OfParty):
     party = models.ForeignKey(Party, models.PROTECT, related_name="limit_grants", verbose_name=_("party"))
     grantor = models.ForeignKey(Party, models.PROTECT, related_name="limits_granted", verbose_name=_("granted by"))
     asset = models.CharField(max_length=12)
+    earmark = models.CharField(_("earmarked for"), max_length=60, blank=True)
     amount = models.BigIntegerField(_("amount"))
     short = models.BigIntegerField(_("not covered"), default=0)
     evidence = models.CharField(_("evidence"), max_length=200)
@@ -150,7 +152,8 @@ class Statement(models.Model):
 
     `secured` statements are paid out of what is committed under `subject`; an unsecured one (a compensation that a
     payer owes without having reserved it) only says what is owed. Accepting a `final` statement releases what is left
-    committed under its subject. Lines and events are append-only; `state` repeats what the last event said.
+    committed under its subject, to the limit that `earmark` names. Days of contract and use are the desk's to say (None:
+    unknown). Lines and events are append-only; `state` repeats what the last event said.
     """
 
     number = models.CharField(_("number"), max_length=30, unique=True, null=True)
@@ -160,7 +163,11 @@ class Statement(models.Model):
     asset = models.CharField(max_length=12, default="CNY")
     secured = models.BooleanField(_("secured"), default=True)
     final = models.BooleanField(_("final"), default=True)
+    earmark = models.CharField(_("earmarked for"), max_length=60, blank=True)
     contract = models.CharField(_("contract"), max_length=100, blank=True)
+    signed_on = models.DateField(_("contract of"), null=True)
+    used_from = models.DateField(_("used from"), null=True)
+    used_to = models.DateField(_("used until"), null=True)
     issued_at = models.DateTimeField(_("issued at"))
     contest_until = models.DateField(_("contest until"))
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.ISSUED)

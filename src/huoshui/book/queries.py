@@ -67,9 +67,9 @@ def sums(party: Party, asset: str = CNY) -> list[tuple[Kind, int]]:
 
 def grants(actor: Actor, party: Party) -> list[LimitGrant]:
     """The last word of each grantor about a party's limit."""
-    last: dict[tuple[int, str], LimitGrant] = {}
+    last: dict[tuple[int, str, str], LimitGrant] = {}
     for grant in visible(LimitGrant.objects.filter(party=party), actor, READ).select_related("grantor").order_by("pk"):
-        last[grant.grantor_id, grant.asset] = grant
+        last[grant.grantor_id, grant.asset, grant.earmark] = grant
     return list(last.values())
 
 

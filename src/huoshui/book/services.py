@@ -4,9 +4,13 @@ The chain of authority is limit → held → committed → payable. Each functio
 record that its postings cite. Functions that end in `_many` do the same for a batch under one locking of balances, in
 the order of their ids; an action that touches several balances should call one of them once.
 
+A limit may be earmarked: given for one purpose only, such as a fund (`policy.fund:3`). Its account has the earmark as
+subject, its grant is `grant/registry.party:ID@EARMARK`, and what is drawn on it goes back to it or is paid out of it.
+
 | step | postings (payer unless said) |
 |---|---|
 | `set_limit` | grantor limit `grant/registry.party:ID` −, limit + (or back, as far as it is free) |
+| `commit_part` | held −, committed +; the rest stays held |
 | `hold`, `release_hold` | limit −, held + (and back) |
 | `commit` | held −, committed +; the rest of the hold back to limit |
 | `release_commitment` | committed −, limit + |
@@ -47,29 +51,41 @@ from huoshui.registry.queries import calendar
 
 __all__ = [
     "ASSETS", "CNY", "SCH", "Hold", "Leg", "LineDraft", "Settlement", "accept", "accept_many", "adjust", "balance",
-    "balances", "by_payee", "cancel", "check_zero", "commit", "commit_many", "contest", "contest_deadline",
-    "grant_subject", "hold", "hold_many", "issue_statement", "on_accepted", "pay", "post", "post_many",
+    "balances", "by_payee", "cancel", "check_zero", "commit", "commit_many", "commit_part", "contest", "contest_deadline",
+    "grant_subject", "hold", "hold_many", "issue_statement", "on_accepted", "on_paid", "pay", "post", "post_many",
     "register_asset", "release_commitment", "release_commitment_many", "release_hold", "release_hold_many", "replay",
     "set_limit", "show", "statement_total",
 ]  # fmt: skip
 
 LINES_MAX = 5_000
 EVENT = StatementEvent.What
-Accepted = Callable[[Act, LogRecord, list[Statement]], None]
-_accepted: dict[str, Accepted] = {}
+Hook = Callable[[Act, LogRecord, list[Statement]], None]
+_accepted: dict[str, Hook] = {}
+_paid: dict[str, Hook] = {}
 
 
-def on_accepted(desk: str, hook: Accepted) -> None:
+def on_accepted(desk: str, hook: Hook) -> None:
     """Say what a desk does when statements of its are accepted, in the same transaction (from `AppConfig.ready`)."""
     _accepted[desk] = hook
+
+
+def on_paid(desk: str, hook: Hook) -> None:
+    """Say what a desk does when banks have reported all of some statements of its paid, in the same transaction."""
+    _paid[desk] = hook
+
+
+def _call(hooks: dict[str, Hook], act: Act, record: LogRecord, statements: Sequence[Statement]) -> None:
+    for desk, hook in hooks.items():
+        if mine := [statement for statement in statements if statement.desk == desk]:
+            hook(act, record, mine)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def grant_subject(party: Party) -> str:
+def grant_subject(party: Party, earmark: str = "") -> str:
     """Subject of the account in which a grantor's limits for a party stand."""
-    return f"{GRANT}{canonical.label(party)}"
+    return f"{GRANT}{canonical.label(party)}" + (f"@{earmark}" if earmark else "")
 
 
 def balance(party: Party, kind: str, asset: str = CNY, subject: str = "") -> int:
@@ -112,17 +128,18 @@ def post_many(
 class Hold:
     """An amount under a subject (canonical label, such as `compute.request:12`) of a party.
 
-    `amount` None means all that is there, where the step allows it.
+    `amount` None means all that is there, where the step allows it. `earmark` names the limit that it draws on.
     """
 
     party: Party
     subject: str
     amount: int | None = None
     asset: str = CNY
+    earmark: str = ""
 
     def key(self, kind: str) -> Key:
-        """The account of a kind that this is about; limit accounts are those without subject."""
-        return Key(self.party.pk, str(kind), self.asset, "" if kind == Kind.LIMIT else self.subject)
+        """The account of a kind that this is about."""
+        return Key(self.party.pk, str(kind), self.asset, self.earmark if kind == Kind.LIMIT else self.subject)
 
 
 def _leg(key: Key, amount: int) -> Leg:
@@ -161,6 +178,15 @@ def _release(act: Act, record: LogRecord, items: Sequence[Hold], source: str, me
     for item in items:
         amount = working[item.key(source)] if item.amount is None else item.amount
         _move(working, item, source, Kind.LIMIT, amount, memo)
+    return working.write()
+
+
+def commit_part(act: Act, record: LogRecord, item: Hold) -> list[Posting]:
+    """held → committed of the item's amount; the rest of its hold stays held."""
+    working = Working(act, record, [item.key(kind) for kind in (Kind.HELD, Kind.COMMITTED)])
+    if item.amount is None:
+        raise invalid("amount", item.amount, _("says how much is committed"))
+    _move(working, item, Kind.HELD, Kind.COMMITTED, item.amount, "book.commit")
     return working.write()
 
 
@@ -307,15 +333,21 @@ def issue_statement(
     asset: str = CNY,
     secured: bool = True,
     final: bool = True,
+    earmark: str = "",
+    signed_on: date | None = None,
+    used: tuple[date, date] | None = None,
 ) -> Statement:
     """Tell the payer what is owed to whom. Moves nothing: that is `accept`'s part.
 
     Secured statements are paid out of what is committed under `subject`; with `final`, accepting releases what is left
     of it. Each payee's lines must not sum below zero (a payee who owes gets a statement of its own, not secured).
+    `earmark`: the limit that was drawn on; `signed_on`, `used`: day of the contract, first and last day of use.
     """
+    used_from, used_to = used or (None, None)
     statement = Statement.objects.create(
         desk=desk, subject=subject, payer=payer, asset=asset, secured=secured, final=final, contract=contract,
-        issued_at=act.at, contest_until=contest_until,
+        issued_at=act.at, contest_until=contest_until, earmark=earmark, signed_on=signed_on, used_from=used_from,
+        used_to=used_to,
     )  # fmt: skip
     statement.number = f"JS{clock.local(act.at):%Y%m}-{statement.pk:06d}"
     statement.save(update_fields=["number"])
@@ -371,7 +403,7 @@ def accept_many(
     for statement in found:
         net = nets[statement.pk]
         total, label = sum(net.values()), canonical.label(statement)
-        item = Hold(statement.payer, statement.subject, total, statement.asset)
+        item = Hold(statement.payer, statement.subject, total, statement.asset, statement.earmark)
         payable = item.key(Kind.PAYABLE)._replace(subject=label)
         if statement.secured and total:
             working.post([_leg(item.key(Kind.COMMITTED), -total), _leg(payable, total)], "book.accept")
@@ -383,9 +415,7 @@ def accept_many(
             _move(working, item, Kind.COMMITTED, Kind.LIMIT, rest, "book.release_commitment")
         _event(act, record, statement, what, State.ACCEPTED if total else State.PAID, amount=total)
     working.write()
-    for desk, hook in _accepted.items():
-        if mine := [statement for statement in found if statement.desk == desk]:
-            hook(act, record, mine)
+    _call(_accepted, act, record, found)
     return found
 
 
@@ -396,7 +426,7 @@ def _accept_keys(statement: Statement, net: dict[int, int]) -> list[Key]:
         keys += [
             Key(payer, Kind.COMMITTED, asset, statement.subject),
             Key(payer, Kind.PAYABLE, asset, label),
-            Key(payer, Kind.LIMIT, asset, ""),
+            Key(payer, Kind.LIMIT, asset, statement.earmark),
         ]
     return keys
 
@@ -407,36 +437,38 @@ def _accept_keys(statement: Statement, net: dict[int, int]) -> list[Key]:
 class Settlement:
     """Payments and limits of one transaction, under one locking: name all statements and limits first.
 
-    `limits` are (party, grantor) pairs; `bank` is whose grants a payment uses up first, then those of others by key.
+    `limits` are (party, grantor) pairs, or (party, grantor, earmark); `bank` is whose grants a payment uses up first,
+    then those of others by key.
     """
 
     def __init__(
         self, act: Act, record: LogRecord, *, bank: Party | None = None, statements: Iterable[Statement] = (),
-        limits: Iterable[tuple[Party, Party]] = (), asset: str = CNY,
+        limits: Iterable[tuple[Party, Party] | tuple[Party, Party, str]] = (), asset: str = CNY,
     ) -> None:  # fmt: skip
         self.act, self.record, self.asset, self.bank = act, record, asset, bank
         self.statements = {statement.pk: statement for statement in _lock(statements, *State.values)}
         self._payees = {pk: sorted(by_payee(statement)) for pk, statement in self.statements.items()}
         self._grants: dict[int, list[Key]] = {}
-        keys = [key for party, grantor in limits for key in self._limit_keys(party, grantor)]
+        self._settled: list[Statement] = []
+        keys = [key for limit in limits for key in self._limit_keys(*limit)]
         for statement in self.statements.values():
             keys += self._pay_keys(statement)
         self._working = Working(act, record, keys)
 
-    def _limit_keys(self, party: Party, grantor: Party) -> tuple[Key, Key]:
-        grant = Key(grantor.pk, Kind.LIMIT, self.asset, grant_subject(party))
-        return grant, Key(party.pk, Kind.LIMIT, self.asset, "")
+    def _limit_keys(self, party: Party, grantor: Party, earmark: str = "") -> tuple[Key, Key]:
+        grant = Key(grantor.pk, Kind.LIMIT, self.asset, grant_subject(party, earmark))
+        return grant, Key(party.pk, Kind.LIMIT, self.asset, earmark)
 
     def _pay_keys(self, statement: Statement) -> list[Key]:
-        subject = grant_subject(statement.payer)
+        subject = grant_subject(statement.payer, statement.earmark)
         rows = Account.objects.filter(kind=Kind.LIMIT, asset=self.asset, subject=subject)
         first = self.bank.pk if self.bank else None
         grantors = sorted(rows.values_list("party", flat=True), key=lambda party: (party != first, party))
-        self._grants[statement.payer_id] = [Key(party, Kind.LIMIT, self.asset, subject) for party in grantors]
+        grants = self._grants[statement.pk] = [Key(party, Kind.LIMIT, self.asset, subject) for party in grantors]
         label = canonical.label(statement)
         parties = {statement.payer_id, *self._payees[statement.pk]}
         sides = [Key(party, kind, self.asset, label) for party in parties for kind in (Kind.RECEIVABLE, Kind.PAID)]
-        return [*sides, Key(statement.payer_id, Kind.PAYABLE, self.asset, label), *self._grants[statement.payer_id]]
+        return [*sides, Key(statement.payer_id, Kind.PAYABLE, self.asset, label), *grants]
 
     def owed(self, statement: Statement, payee: Party | None = None) -> dict[int, int]:
         """What each payee (or one) is still owed, by party key."""
@@ -467,49 +499,57 @@ class Settlement:
         self._working.post(settled, "book.pay", on)
         if statement.secured:
             payable = Leg(payer, Kind.PAYABLE, self.asset, label, -used)
-            self._working.post([payable, *self._use_grants(payer, used)], "book.discharge", on)
+            self._working.post([payable, *self._use_grants(statement, used)], "book.discharge", on)
         state = State.ACCEPTED if self.owed(statement) else State.PAID
+        if state == State.PAID:
+            self._settled.append(statement)
         _event(self.act, self.record, statement, EVENT.PAYMENT, state, note, used)
         return used
 
-    def _use_grants(self, payer: int, amount: int) -> list[Leg]:
+    def _use_grants(self, statement: Statement, amount: int) -> list[Leg]:
         legs = []
-        for key in self._grants[payer]:
+        for key in self._grants[statement.pk]:
             part = min(amount, -self._working[key])
             if part:
                 legs.append(_leg(key, part))
                 amount -= part
         return legs
 
-    def set_limit(self, party: Party, grantor: Party, amount: int, evidence: str) -> LimitGrant:
+    def set_limit(
+        self, party: Party, grantor: Party, amount: int, evidence: str, earmark: str = ""
+    ) -> LimitGrant:
         """Say what a grantor stands for (see `services.set_limit`)."""
         if amount < 0:
             raise invalid("amount", amount, _("must not be negative"))
-        grant, limit = self._limit_keys(party, grantor)
+        grant, limit = self._limit_keys(party, grantor, earmark)
         change = max(amount + self._working[grant], -self._working[limit])
         if change:
             self._working.post([_leg(grant, -change), _leg(limit, change)], "book.limit")
         return LimitGrant.objects.create(
             party=party, grantor=grantor, asset=self.asset, amount=amount, short=-self._working[grant] - amount,
-            evidence=evidence, granted_at=self.act.at, record=self.record,
+            earmark=earmark, evidence=evidence, granted_at=self.act.at, record=self.record,
         )  # fmt: skip
 
     def write(self) -> list[Posting]:
-        """Store what was posted."""
-        return self._working.write()
+        """Store what was posted, and tell desks which of their statements are paid."""
+        postings = self._working.write()
+        _call(_paid, self.act, self.record, self._settled)
+        self._settled = []
+        return postings
 
 
 def set_limit(
-    act: Act, record: LogRecord, party: Party, granted_by: Party, amount: int, evidence: str, asset: str = CNY
-) -> LimitGrant:
+    act: Act, record: LogRecord, party: Party, granted_by: Party, amount: int, evidence: str, asset: str = CNY,
+    earmark: str = "",
+) -> LimitGrant:  # fmt: skip
     """Say what a grantor stands for: the balance that a bank reports, or credit that the centre approved.
 
     The party's limit moves by the difference to what this grantor stood for before, so with one grantor it becomes
     amount − held − committed − payable. What is already reserved is never taken away: the limit then becomes 0 and the
     grant's `short` says how much is not covered.
     """
-    settlement = Settlement(act, record, limits=[(party, granted_by)], asset=asset)
-    grant = settlement.set_limit(party, granted_by, amount, evidence)
+    settlement = Settlement(act, record, limits=[(party, granted_by, earmark)], asset=asset)
+    grant = settlement.set_limit(party, granted_by, amount, evidence, earmark)
     settlement.write()
     return grant
 

@@ -68,8 +68,12 @@ def subject(label: str) -> str:
     """What an account is about: `compute.request:12` → request 12."""
     if not label:
         return _("in all")
-    model, _colon, number = label.removeprefix(GRANT).partition(":")
-    return f"{subjects[model]} {number}" if model in subjects else label
+    about, _at, earmark = label.removeprefix(GRANT).partition("@")
+    model, _colon, number = about.partition(":")
+    named = f"{subjects[model]} {number}" if model in subjects else about
+    if not earmark:
+        return named
+    return f"{named} · {subject(earmark)}" if ":" in earmark else f"{named}@{earmark}"
 
 
 def level(statement: Statement) -> str:

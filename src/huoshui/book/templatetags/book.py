@@ -31,6 +31,12 @@ def about(account: Account) -> str:
 
 
 @register.filter
+def named(label: str) -> str:
+    """What a canonical label stands for; nothing for none."""
+    return words.subject(label) if label else ""
+
+
+@register.filter
 def did(entry: Entry) -> str:
     """What an entry's posting did."""
     return words.posting(entry.posting.memo)

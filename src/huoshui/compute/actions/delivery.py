@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
-from django.db.models import F
+from django.db.models import F, Max, Min
 from django.utils.translation import gettext as _
 
 from huoshui.base import clock, intake
@@ -228,7 +228,21 @@ def issue(
     return services.issue_statement(
         act, record, desk=DESK, subject=subject_of(request), payer=payer_of(request), lines=lines,
         contest_until=_contest_until(terms), contract=f"{allocation.round.number}/{request.number}",
+        signed_on=_local_day(allocation.round.published_at), used=_days_of(allocation),
     )  # fmt: skip
+
+
+def _local_day(instant: datetime | None) -> date | None:
+    return clock.local(instant).date() if instant else None
+
+
+def _days_of(allocation: Allocation) -> tuple[date, date] | None:
+    """First and last local day of its schedule."""
+    hours = schedules.runs_of(allocation).aggregate(first=Min("start_hour"), end=Max("end_hour"))
+    if hours["first"] is None:
+        return None
+    first, last = (clock.local(clock.instant_of(hour)).date() for hour in (hours["first"], hours["end"] - 1))
+    return first, last
 
 
 def compensate(
