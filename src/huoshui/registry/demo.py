@@ -15,7 +15,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from huoshui import terms
+from huoshui import publications, terms
 from huoshui.base import access, clock
 from huoshui.base import actions as base_actions
 from huoshui.base.access import Actor
@@ -171,7 +171,7 @@ def _people() -> None:
 def _shipped() -> Iterator[Traversable]:
     """The publications that come with the product."""
     for kind in sorted(resources.files("huoshui.publications").iterdir(), key=lambda path: path.name):
-        if kind.is_dir():
+        if kind.is_dir() and kind.name != publications.TESTS:
             yield from (path for path in sorted(kind.iterdir(), key=lambda p: p.name) if path.name.endswith(".yaml"))
 
 
