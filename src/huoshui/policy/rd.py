@@ -20,7 +20,8 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-LINES_MAX, ASSETS_MAX = 500, 100
+LINES_MAX, ASSETS_MAX = 200, 30
+"""A line may be the sum of a project and category; a form of this size is sent whole (Django: 1,000 fields)."""
 AMOUNT_FEN_MAX = 10_000_000_000_000
 """100 billion yuan: what is above is a wrong unit."""
 MONTHS_MIN, MONTHS_MAX = 1, 600
@@ -150,10 +151,10 @@ def collect(year: Year) -> Result:
     spent = sum(line.amount_fen for line in year.lines)
     spent_abroad = sum(line.amount_fen for line in year.lines if line.category is Category.ABROAD)
     return Result(
-        spent_fen=spent, spent_at_home_fen=spent - spent_abroad, sums=sums, other_limit_fen=other_limit, other_fen=other,
-        own_fen=five + other, entrusted_fen=entrusted,
-        domestic_fen=domestic, abroad_share_fen=abroad_share, abroad_limit_fen=abroad_limit, abroad_fen=abroad,
-        expensed_fen=domestic + abroad, amortised_fen=sum(amortised),
+        spent_fen=spent, spent_at_home_fen=spent - spent_abroad, sums=sums,
+        other_limit_fen=other_limit, other_fen=other, own_fen=five + other,
+        entrusted_fen=entrusted, domestic_fen=domestic, abroad_share_fen=abroad_share,
+        abroad_limit_fen=abroad_limit, abroad_fen=abroad, expensed_fen=domestic + abroad, amortised_fen=sum(amortised),
         to_assets_fen=sum(line.amount_fen for line in year.lines if line.capitalised),
         projects=tuple(_projects(year.lines)), assets=amortised,
     )  # fmt: skip
