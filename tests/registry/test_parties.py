@@ -8,11 +8,11 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from huoshui.base import log
+from huoshui.base import clock, log
 from huoshui.base.access import Actor
 from huoshui.base.errors import Conflict, Forbidden, Invalid, Missing, Refused
-from huoshui.registry import actions, queries, scopes, uscc
-from huoshui.registry.models import Fact, FactType, Party, PartyRole, Relation
+from huoshui.registry import actions, precedence, queries, scopes, uscc
+from huoshui.registry.models import Fact, Party, PartyRole, Relation
 
 pytestmark = pytest.mark.django_db
 DAY = date(2026, 3, 2)
@@ -227,16 +227,15 @@ def test_nobody_speaks_for_another_source(officer: Actor, people: Any) -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(0, 2)), max_size=12))
 def test_precedence_against_the_plain_rule(said: list[tuple[int, int, int]]) -> None:
     """The value is that of the best-ranked source, by its last word; two of one rank must agree."""
-    kind = FactType(code="x", kind="int")
-    ranks = list(queries.RANK)
+    ranks, at = list(precedence.RANK), clock.day_start(DAY)
     rows = [
-        Fact(pk=n, type=kind, number=value, source=ranks[rank], source_name=str(name), observed_on=DAY)
+        precedence.Statement(n, None, value, ranks[rank], str(name), DAY, at)
         for n, (rank, name, value) in enumerate(said)
     ]
     last = {(rank, name): value for rank, name, value in said}
     best = min((rank for rank, _name in last), default=None)
     values = {value for (rank, _name), value in last.items() if rank == best}
-    found = queries._weighed(kind, rows)
+    found = precedence.weigh(rows)
     assert found.state == ("missing" if not values else "known" if len(values) == 1 else "conflict")
     assert found.value == (values.pop() if len(values) == 1 else None)
 

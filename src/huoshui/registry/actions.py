@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from huoshui import terms
+from huoshui import rules, terms
 from huoshui.base import actions as base_actions
 from huoshui.base import canonical, clock, intake
 from huoshui.base.access import EVERYWHERE, WHOLE
@@ -18,7 +18,7 @@ from huoshui.base.act import Act, action
 from huoshui.base.errors import Conflict, Refused, invalid
 from huoshui.base.models import Assignment, LogRecord, Role, User
 from huoshui.clearing.tables import BadTable
-from huoshui.registry import imports, permissions, publications, roles, sentences, uscc
+from huoshui.registry import imports, permissions, publications, reference, roles, sentences, uscc
 from huoshui.registry.imports import ImportKind
 from huoshui.registry.models import (
     BatchState,
@@ -424,6 +424,8 @@ def activate_publication(act: Act, *, publication: Publication) -> Publication:
     publication.state = PublicationState.IN_FORCE
     publication.activated_by, publication.activated_at = act.actor.principal, act.at
     publication.save()
+    if publication.kind == rules.KIND:
+        reference.add_fact_types(publication.loaded().fields.values())
     for old in older:
         old.state, old.superseded_by = PublicationState.SUPERSEDED, publication
         old.save(update_fields=["state", "superseded_by"])

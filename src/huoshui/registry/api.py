@@ -10,7 +10,7 @@ from pydantic import Field
 from huoshui.base import canonical, intake
 from huoshui.base.apikit import Cut, Id, Page, Paging, ProblemOut, actor, cut, key, register
 from huoshui.base.errors import invalid
-from huoshui.registry import actions, permissions, queries, sentences
+from huoshui.registry import actions, permissions, precedence, queries, sentences
 from huoshui.registry.models import ImportBatch, ImportRow, Party, Publication, RoleKind, RowChange
 
 router = Router(tags=["registry"])
@@ -67,7 +67,7 @@ class StatementOut(Schema):
     chosen: bool
 
     @staticmethod
-    def resolve_value(said: queries.Statement) -> Any:
+    def resolve_value(said: precedence.Statement) -> Any:
         return canonical.plain(said.value)
 
 

@@ -84,7 +84,8 @@ def _value_columns(kind: FactType) -> list[Column]:
         ValueKind.DECIMAL: partial(intake.decimal, places=kind.places),
         ValueKind.TEXT: _fact_text, ValueKind.DATE: _day, ValueKind.BOOLEAN: intake.yes_no,
     }
-    unit = (f"{title}（{kind.unit}）",) if kind.unit else ()
+    plain = title.partition("（")[0]
+    unit = (plain, *((f"{title}（{kind.unit}）", f"{plain}（{kind.unit}）") if kind.unit else ()))
     shows: dict[ValueKind, Callable[[Any], str]] = {
         ValueKind.DECIMAL: partial(_show_decimal, places=kind.places), ValueKind.BOOLEAN: _show_yes_no,
     }

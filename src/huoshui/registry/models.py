@@ -219,8 +219,8 @@ class ValueKind(models.TextChoices):
 class FactType(models.Model):
     """A thing that can be known of a party: its code, its unit, how it is written."""
 
-    code = models.SlugField(_("code"), max_length=50, unique=True)
-    title = models.CharField(_("title"), max_length=100)
+    code = models.SlugField(_("code"), max_length=100, unique=True)
+    title = models.CharField(_("title"), max_length=200)
     unit = models.CharField(_("unit"), max_length=20, blank=True)
     kind = models.CharField(_("kind"), max_length=10, choices=ValueKind.choices)
     places = models.PositiveSmallIntegerField(_("decimal places"), default=0)
@@ -272,6 +272,69 @@ class Fact(AppendOnly, OfParty):
                 condition=Q(period_start__isnull=True, period_end__isnull=True)
                 | Q(period_start__isnull=False, period_end__gte=F("period_start")),
                 name="fact_period_whole",
+            ),
+        ]
+
+
+class FactFile(AppendOnly):
+    """The facts of one file for many parties: one source, one day, one period. The values lie in a Parquet snapshot.
+
+    `digest` is of the snapshot (a column `party`, sorted, and one for each of `codes`) and names it in
+    HUOSHUI_HOME/facts; `origin` is the digest of the file that was sent in. A null says nothing: it withdraws nothing.
+    """
+
+    digest = models.CharField(max_length=64)
+    origin = models.CharField(max_length=64)
+    filename = models.CharField(_("file"), max_length=200)
+    codes = models.JSONField()
+    rows = models.PositiveIntegerField(_("rows"))
+    source = models.CharField(_("source"), max_length=10, choices=FactSource.choices)
+    source_name = models.CharField(_("name of the source"), max_length=100, blank=True)
+    period_start = models.DateField(null=True)
+    period_end = models.DateField(null=True)
+    observed_on = models.DateField(_("observed on"))
+    recorded_at = models.DateTimeField()
+    record = models.ForeignKey(LogRecord, models.PROTECT)
+
+    class Meta:
+        verbose_name = _("file of facts")
+        indexes = [models.Index(fields=["observed_on"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(period_start__isnull=True, period_end__isnull=True)
+                | Q(period_start__isnull=False, period_end__gte=F("period_start")),
+                name="fact_file_period_whole",
+            )
+        ]
+
+
+class Consent(Dated, OfParty):
+    """A party agrees that facts of it are shared: with whom, for what, which, how long.
+
+    `recipient` is a party, or null and `recipient_name` names partners of the centre in words. `codes` empty: all
+    facts that the purpose names (see `consents`).
+    """
+
+    party = models.ForeignKey(Party, models.PROTECT, related_name="consents")
+    recipient = models.ForeignKey(
+        Party, models.PROTECT, null=True, related_name="consents_received", verbose_name=_("recipient")
+    )
+    recipient_name = models.CharField(_("recipient in words"), max_length=200, blank=True)
+    purpose = models.CharField(_("purpose"), max_length=50)
+    text = models.CharField(_("what it is for"), max_length=500, blank=True)
+    codes = models.JSONField(default=list)
+    withdrawn_at = models.DateTimeField(null=True)
+    record = models.ForeignKey(LogRecord, models.PROTECT)
+
+    class Meta(Dated.Meta):
+        verbose_name = _("consent")
+        indexes = [models.Index(fields=["party", "recipient"])]
+        constraints = [
+            *Dated.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(recipient__isnull=False, recipient_name="")
+                | Q(recipient__isnull=True) & ~Q(recipient_name=""),
+                name="consent_has_recipient",
             ),
         ]
 

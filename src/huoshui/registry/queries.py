@@ -1,9 +1,9 @@
 """Reads of the registry that more than one face or module needs."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -13,11 +13,9 @@ from huoshui.base import access, clock
 from huoshui.base.access import Actor
 from huoshui.base.errors import Missing
 from huoshui.base.models import Assignment
-from huoshui.registry import permissions, uscc
+from huoshui.registry import permissions, uscc, view
 from huoshui.registry.models import (
     Division,
-    Fact,
-    FactSource,
     FactType,
     Group,
     ImportBatch,
@@ -32,6 +30,7 @@ from huoshui.registry.models import (
     ValueKind,
     on_day,
 )
+from huoshui.registry.precedence import Statement, Value, weigh
 from huoshui.registry.scopes import division_prefix
 
 RELATED_SHARE_BPS_MIN = 2_500
@@ -125,28 +124,16 @@ def people_of(party: Party) -> QuerySet[Assignment]:
 
 # --- facts --------------------------------------------------------------------------------------------------------
 
-Value = int | str | bool | date
-RANK = {source: rank for rank, source in enumerate(FactSource.values)}
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What one source says now. `chosen` marks the value that counts."""
-
-    fact: int
-    value: Value | None
-    source: str
-    source_name: str
-    observed_on: date
-    recorded_at: datetime
-    chosen: bool
+Periods = Mapping[tuple[date | None, date | None], list[Statement]]
+"""What was said of one thing: by period (None, None where it has none)."""
 
 
 @dataclass(frozen=True)
 class FactValue:
     """What is known of one thing. `state` is known, missing (nobody says) or conflict (equal rank, other value).
 
-    `value` is None unless the state is known; a decimal is an integer times 10^-places.
+    `value` is None unless the state is known; a decimal is an integer times 10^-places. Of a fact that is told for
+    periods, it is the value of the latest.
     """
 
     type: FactType
@@ -157,19 +144,11 @@ class FactValue:
     statements: tuple[Statement, ...]
 
 
-def value_of(fact: Fact) -> Value | None:
-    """The value of a stored fact in its own type."""
-    if fact.type.kind == ValueKind.BOOLEAN:
-        return None if fact.number is None else bool(fact.number)
-    if fact.type.kind == ValueKind.DATE:
-        return None if fact.text is None else date.fromisoformat(fact.text)
-    return fact.text if fact.type.kind == ValueKind.TEXT else fact.number
-
-
 def fact(party: Party, code: str, as_of: date | None = None) -> FactValue:
     """The value of a fact as of a day (default: today), by precedence. Raises FactType.DoesNotExist."""
     kind = FactType.objects.get(code=code)
-    return _weighed(kind, _stated(party, as_of).filter(type=kind))
+    said = view.statements(party, as_of or clock.today())
+    return _latest(kind, {(start, end): told for (found, start, end), told in said.items() if found == code})
 
 
 def is_date_fact(code: str) -> bool:
@@ -179,42 +158,25 @@ def is_date_fact(code: str) -> bool:
 
 def facts(party: Party, as_of: date | None = None) -> list[FactValue]:
     """Everything that is said of a party as of a day, by code, with all sources side by side."""
-    by_type: dict[FactType, list[Fact]] = defaultdict(list)
-    for row in _stated(party, as_of).order_by("type__code"):
-        by_type[row.type].append(row)
-    return [_weighed(kind, rows) for kind, rows in by_type.items()]
+    by_code: dict[str, dict[tuple[date | None, date | None], list[Statement]]] = defaultdict(dict)
+    for (code, start, end), told in view.statements(party, as_of or clock.today()).items():
+        by_code[code][start, end] = told
+    kinds = FactType.objects.filter(code__in=by_code).order_by("code")
+    return [_latest(kind, by_code[kind.code]) for kind in kinds]
 
 
-def _stated(party: Party, as_of: date | None) -> QuerySet[Fact]:
-    return Fact.objects.filter(party=party, observed_on__lte=as_of or clock.today()).select_related("type")
+def _latest(kind: FactType, periods: Periods) -> FactValue:
+    """The latest period of which anything stands; of two that end together the longer."""
+    for start, end in sorted(periods, key=_lateness, reverse=True):
+        weighed = weigh(periods[start, end])
+        if weighed.statements:
+            return FactValue(kind, weighed.state, weighed.value, start, end, weighed.statements)
+    return FactValue(kind, "missing", None, None, None, ())
 
 
-def _weighed(kind: FactType, rows: Iterable[Fact]) -> FactValue:
-    """The published precedence: the latest period; in it each source's last word; of these the best rank."""
-    last_words: dict[tuple[date, str, str], Fact] = {}
-    for row in sorted(rows, key=lambda row: (row.observed_on, row.pk)):
-        last_words[row.period_end or date.min, row.source, row.source_name] = row
-    standing = [row for row in last_words.values() if value_of(row) is not None]
-    if not standing:
-        return FactValue(kind, "missing", None, None, None, ())
-    period = max(row.period_end or date.min for row in standing)
-    standing = sorted(
-        (row for row in standing if (row.period_end or date.min) == period),
-        key=lambda row: (RANK[FactSource(row.source)], row.source_name),
-    )
-    best = [row for row in standing if row.source == standing[0].source]
-    agreed = len({value_of(row) for row in best}) == 1
-    statements = tuple(
-        Statement(
-            row.pk, value_of(row), row.source, row.source_name, row.observed_on, row.recorded_at,
-            chosen=agreed and row in best,
-        )
-        for row in standing
-    )
-    value = value_of(best[0]) if agreed else None
-    return FactValue(
-        kind, "known" if agreed else "conflict", value, best[0].period_start, best[0].period_end, statements
-    )
+def _lateness(period: tuple[date | None, date | None]) -> tuple[date, int]:
+    start, end = period
+    return (date.min, 0) if start is None or end is None else (end, (end - start).days)
 
 
 # --- publications -------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
-"""Reference data that every installation has: divisions of GB/T 2260 and the first kinds of fact.
+"""Reference data that every installation has: divisions of GB/T 2260, and a kind of fact for each field of rules.
 
 The divisions are all of province level, the cities of the provinces where the demo lives, the cities of the national
 compute hubs, and the districts of one city. An installation adds its own; installing never changes a row that exists.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from huoshui.registry.models import Division, FactType, ValueKind
+from huoshui.rules.fields import FIELDS, Field
 
 PROVINCES = """
 11 北京市 12 天津市 13 河北省 14 山西省 15 内蒙古自治区 21 辽宁省 22 吉林省 23 黑龙江省 31 上海市 32 江苏省
@@ -29,15 +31,11 @@ DISTRICTS = """
 330102 上城区 330105 拱墅区 330106 西湖区 330108 滨江区 330109 萧山区 330110 余杭区 330111 富阳区 330112 临安区
 330113 临平区 330114 钱塘区
 """
-FACT_TYPES = (
-    FactType(code="staff", title="从业人员", unit="人", kind=ValueKind.INTEGER, periodic=True),
-    FactType(code="revenue", title="营业收入", unit="元", kind=ValueKind.DECIMAL, places=2, periodic=True),
-    FactType(code="assets", title="资产总额", unit="元", kind=ValueKind.DECIMAL, places=2, periodic=True),
-    FactType(code="industry", title="行业代码（GB/T 4754-2017）", kind=ValueKind.TEXT),
-    FactType(code="founded", title="成立日期", kind=ValueKind.DATE),
-    FactType(code="high-tech", title="高新技术企业", kind=ValueKind.BOOLEAN),
-    FactType(code="srdi", title="专精特新中小企业", kind=ValueKind.BOOLEAN),
-)
+KINDS = {
+    "integer": ValueKind.INTEGER, "decimal": ValueKind.DECIMAL, "text": ValueKind.TEXT, "date": ValueKind.DATE,
+    "boolean": ValueKind.BOOLEAN,
+}
+"""The kind of a rule field → the kind of a fact."""
 
 
 def _pairs(table: str) -> list[tuple[str, str]]:
@@ -56,5 +54,19 @@ def install(using: str = "default", **_kwargs: Any) -> None:
             ),
             ignore_conflicts=True,
         )
-    fresh = [FactType(**{f.attname: getattr(row, f.attname) for f in FactType._meta.fields}) for row in FACT_TYPES]
-    FactType.objects.using(using).bulk_create(fresh, ignore_conflicts=True)
+    add_fact_types(FIELDS.values(), using)
+
+
+def add_fact_types(fields: Iterable[Field], using: str = "default") -> None:
+    """A kind of fact for each field that a party can have: not for those of a claim, and not for the division, which
+    the registry itself keeps. What exists stays as it is."""
+    FactType.objects.using(using).bulk_create(
+        (
+            FactType(
+                code=field.code, title=field.title, unit=field.unit, kind=KINDS[field.kind], places=field.places,
+                periodic=field.periodic,
+            )
+            for field in fields if not field.of_claim and field.code != "division"
+        ),
+        ignore_conflicts=True,
+    )

@@ -88,6 +88,32 @@ RULES: Mapping[str, str | Promise] = {
     "same_length": gettext_lazy("must have as many items as %(other)s"),
     "working_days_range": gettext_lazy("must be from 0 to %(max)s working days"),
     "positive": gettext_lazy("must be greater than zero"),
+    # rule packs
+    "field_unknown": gettext_lazy(
+        "no field has this code; declare it under body.fields or choose one of the catalogue"
+    ),
+    "field_redefined": gettext_lazy("this field is in the catalogue and cannot be declared anew"),
+    "field_kind": gettext_lazy("this needs a field of kind %(kinds)s; %(code)s is %(kind)s"),
+    "unit_mismatch": gettext_lazy("the unit must be %(expected)s"),
+    "threshold_places": gettext_lazy("not a whole number of the smallest unit (%(places)s decimals at most)"),
+    "period_needed": gettext_lazy("%(code)s has one value a year: say which period"),
+    "period_refused": gettext_lazy("%(code)s has no periods"),
+    "units_differ": gettext_lazy("members must have the same unit; found %(units)s"),
+    "operator_unknown": gettext_lazy("no such operator; known: %(known)s"),
+    "parameter_unknown": gettext_lazy("no parameter has this name; known: %(known)s"),
+    "criterion_unknown": gettext_lazy("no criterion has this id; known: %(known)s"),
+    "class_unknown": gettext_lazy("no class has this id; known: %(known)s"),
+    "part_unknown": gettext_lazy("no part of the scoring has this id; known: %(known)s"),
+    "bands_shape": gettext_lazy("each band needs points, and from or to or both, from below to"),
+    "steps_fall": gettext_lazy("steps must fall in points, and end above the rest"),
+    "test_or_score": gettext_lazy("a criterion of kind score has a score and a part, every other kind has a test"),
+    "veto_exempt": gettext_lazy("an exemption names criteria of kind hard or manual, or score"),
+    "class_last": gettext_lazy("only the last class may leave out its test"),
+    "claim_stage": gettext_lazy("a claim field (%(code)s) may only be read by a criterion of stage claim"),
+    "nested_each": gettext_lazy("a period “each” cannot stand here"),
+    "else_last": gettext_lazy("the case “otherwise” comes last and once"),
+    "cycle": gettext_lazy("packs depend on one another in a circle: %(path)s"),
+    "pack_unknown": gettext_lazy("no pack has this id"),
 }
 FIELDS: Mapping[str, str | Promise] = {
     "file": gettext_lazy("file"),

@@ -12,13 +12,14 @@ from django.utils.translation import gettext_lazy
 from huoshui.base import clock
 from huoshui.base.templatetags.kit import badge, value
 from huoshui.registry.models import FactSource, FactType, Publication, PublicationState, ValueKind
-from huoshui.registry.queries import Statement, Value
+from huoshui.registry.precedence import Statement, Value
 
 register = template.Library()
 KINDS = {
     "calendar": gettext_lazy("working-day calendar"),
     "rate_series": gettext_lazy("rate series"),
     "round_terms": gettext_lazy("round terms"),
+    "rule_pack": gettext_lazy("rule pack"),
     "tariff": gettext_lazy("electricity tariff"),
 }
 LEVELS = {PublicationState.DRAFT: "watch", PublicationState.REVIEWED: "info", PublicationState.IN_FORCE: "good"}
