@@ -210,7 +210,7 @@ class AnyRecall(TestCase):
             max_size=3,
         ),
     )
-    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
     def test_no_card_is_promised_twice_and_nobody_pays_more(
         self, requests: list[tuple[int, int, int, bool]], recalls: list[tuple[int, int, int, int]]
     ) -> None:
