@@ -152,8 +152,8 @@ class Statement(models.Model):
 
     `secured` statements are paid out of what is committed under `subject`; an unsecured one (a compensation that a
     payer owes without having reserved it) only says what is owed. Accepting a `final` statement releases what is left
-    committed under its subject, to the limit that `earmark` names. Days of contract and use are the desk's to say (None:
-    unknown). Lines and events are append-only; `state` repeats what the last event said.
+    committed under its subject, to the limit that `earmark` names. Days of contract and use are the desk's to say
+    (None: unknown). Lines and events are append-only; `state` repeats what the last event said.
     """
 
     number = models.CharField(_("number"), max_length=30, unique=True, null=True)
