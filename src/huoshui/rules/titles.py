@@ -133,7 +133,8 @@ VALUES: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = MappingProxyType({
     },
     "claim.facility": {"a": ("甲类", "kind A"), "b": ("乙类", "kind B")},
     "product.field": {
-        "gap-filling": ("补短板、锻长板、填空白", "closes gaps"), "six-bases": ("六基、老字号或重点产业链", "six bases"),
+        "gap-filling": ("补短板、锻长板、填空白", "closes gaps"),
+        "six-bases": ("六基、老字号或重点产业链", "six bases"),
         "other": ("其他", "other"),
     },
     "rd-body.level": {
