@@ -13,6 +13,7 @@ DESKS = {
     "cases/": "huoshui.cases.urls",
     "indicators/": "huoshui.indicators.urls",
     "compute/": "huoshui.compute.urls",
+    "policy/": "huoshui.policy.urls",
     "api/": "huoshui.api.urls",
 }
 
