@@ -10,8 +10,8 @@ from pydantic import Field
 from huoshui.base import canonical, intake
 from huoshui.base.apikit import Cut, Id, Page, Paging, ProblemOut, actor, cut, key, register
 from huoshui.base.errors import invalid
-from huoshui.registry import actions, permissions, precedence, queries, sentences
-from huoshui.registry.models import ImportBatch, ImportRow, Party, Publication, RoleKind, RowChange
+from huoshui.registry import actions, consents, permissions, precedence, queries, sentences
+from huoshui.registry.models import Consent, ImportBatch, ImportRow, Party, Publication, RoleKind, RowChange
 
 router = Router(tags=["registry"])
 Kind = Literal["entity", "institution", "operator", "bank", "carrier", "centre"]
@@ -104,6 +104,33 @@ class FactIn(Schema):
     observed_on: date | None = None
     period_start: date | None = None
     period_end: date | None = None
+
+
+class ConsentOut(Schema):
+    """What a party agreed to. `codes` empty: the facts that the purpose names."""
+
+    id: int
+    party: int = Field(alias="party_id")
+    recipient: int | None = Field(None, alias="recipient_id")
+    recipient_name: str
+    purpose: str
+    text: str
+    codes: list[str]
+    since: date
+    until: date | None
+    withdrawn_at: datetime | None
+
+
+class ConsentIn(Schema):
+    """A consent: `recipient` is the key of a party, else `recipient_name` says in words with whom facts are shared."""
+
+    purpose: str = Field(max_length=50)
+    recipient: Id | None = None
+    recipient_name: str = Field("", max_length=200)
+    codes: list[str] = Field(default=[], max_length=500)
+    text: str = Field("", max_length=500)
+    since: date | None = None
+    until: date | None = None
 
 
 class PublicationOut(Schema):
@@ -229,6 +256,29 @@ def _fact_value(body: FactIn) -> Any:
         return date.fromisoformat(body.value)
     except ValueError:
         raise invalid("value", body.value, sentences.sentence("date")) from None
+
+
+@router.get("/parties/{pk}/consents/", response=list[ConsentOut])
+def consents_of(request: HttpRequest, pk: Id) -> list[Consent]:
+    """What a party has agreed to, the newest first."""
+    return queries.consents(actor(request), queries.party(actor(request), pk))
+
+
+@router.post("/parties/{pk}/consents/", response=ConsentOut)
+def give_consent(request: HttpRequest, pk: Id, body: ConsentIn) -> Consent:
+    """Agree that facts of a party are shared."""
+    named = body.dict()
+    recipient = named.pop("recipient")
+    to = None if recipient is None else queries.recipient(recipient)
+    return consents.give(
+        actor(request), key=key(request), party=queries.party(actor(request), pk), recipient=to, **named
+    )
+
+
+@router.post("/consents/{pk}/withdraw/", response=ConsentOut)
+def withdraw_consent(request: HttpRequest, pk: Id) -> Consent:
+    """Withdraw a consent."""
+    return consents.withdraw(actor(request), key=key(request), consent=queries.consent(actor(request), pk))
 
 
 # --- publications -------------------------------------------------------------------------------------------------

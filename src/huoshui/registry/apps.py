@@ -19,8 +19,16 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         from huoshui.base import demo, nav
+        from huoshui.registry import (  # noqa: F401  (imports register themselves)
+            consent_panel,
+            history,
+            import_facts,
+            import_parties,
+            panels,
+            permissions,
+            timeline,
+        )
         from huoshui.registry import demo as registry_demo
-        from huoshui.registry import history, import_facts, import_parties, permissions, timeline  # noqa: F401  (register themselves)
 
         permissions.grant()
         group = _("Registry")
@@ -30,6 +38,9 @@ class RegistryConfig(AppConfig):
             nav.Entry(group, _("Imports"), "registry:imports", permissions.IMPORT, 820),
             nav.Entry(group, _("Publications"), "registry:publications", permissions.READ, 830),
         )
+        panels.register(panels.Panel(
+            "registry.consents", _("Consents"), "registry/_consents.html", consent_panel.context, permissions.READ, 900
+        ))
         timeline.register("registry", history.events)
         demo.register(10, registry_demo.load)
         post_migrate.connect(_after_migrate, sender=self, dispatch_uid="huoshui.registry")

@@ -10,6 +10,7 @@ from django.utils.translation import pgettext_lazy
 from huoshui.base import intake
 from huoshui.clearing.tables import Rule
 from huoshui.registry import imports, sentences
+from huoshui.registry.consents import purposes
 from huoshui.registry.models import (
     Division,
     FactSource,
@@ -154,6 +155,25 @@ class FactForm(forms.Form):
         except Rule as rule:
             self.add_error(name, sentences.of_rule(rule))
             return None
+
+
+class ConsentForm(forms.Form):
+    """What a party agrees to. Without facts chosen, those that the purpose names."""
+
+    purpose = forms.ChoiceField(label=_("purpose"), choices=lambda: [(p.code, p.title) for p in purposes.values()])
+    recipient = forms.CharField(
+        label=_("recipient"), max_length=200, required=False, help_text=_("USCC or exact name of a party")
+    )
+    recipient_name = forms.CharField(
+        label=_("or recipients in words"), max_length=200, required=False, help_text=_("such as: banks of the centre")
+    )
+    codes = forms.MultipleChoiceField(
+        label=_("facts"), required=False, choices=lambda: [(row.code, row.title) for row in FactType.objects.all()],
+        widget=forms.SelectMultiple({"size": 8}), help_text=_("none chosen: all facts that the purpose names"),
+    )
+    text = forms.CharField(label=_("what it is for"), max_length=500, required=False)
+    since = forms.DateField(label=_("since"), widget=_date())
+    until = forms.DateField(label=_("until"), widget=_date(), required=False, help_text=_("empty: until withdrawn"))
 
 
 def _titled(kind: FactType) -> str:

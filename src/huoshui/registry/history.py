@@ -20,6 +20,8 @@ TITLES = {
     "registry.group.join": _("Joined a cluster or park"),
     "registry.group.leave": _("Left a cluster or park"),
     "registry.fact.state": _("Fact stated"),
+    "registry.consent.give": _("Consent to the sharing of facts"),
+    "registry.consent.withdraw": _("Consent withdrawn"),
     "registry.person.assign": _("A person was given a role"),
     "registry.import.activate": _("Entered or changed by an import"),
 }

@@ -323,6 +323,7 @@ class Consent(Dated, OfParty):
     purpose = models.CharField(_("purpose"), max_length=50)
     text = models.CharField(_("what it is for"), max_length=500, blank=True)
     codes = models.JSONField(default=list)
+    salt = models.CharField(max_length=32, editable=False)
     withdrawn_at = models.DateTimeField(null=True)
     record = models.ForeignKey(LogRecord, models.PROTECT)
 

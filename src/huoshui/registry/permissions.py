@@ -10,6 +10,7 @@ EDIT = access.register("registry.party.edit", _("edit parties, their roles, rela
 DECLARE = access.register("registry.fact.declare", _("declare facts about one's own party"))
 RECORD_FACT = access.register("registry.fact.record", _("record facts as a centre officer"))
 OFFICIAL_FACT = access.register("registry.fact.official", _("record facts from official registers and tax files"))
+CONSENT = access.register("registry.consent.give", _("agree to the sharing of facts about one's own party"))
 IMPORT = access.register("registry.import.run", _("import files into the registry"))
 SUBMIT = access.register("registry.publication.submit", _("submit publications"), everywhere_only=True)
 REVIEW = access.register(
@@ -22,8 +23,8 @@ ACTIVATE = access.register(
 
 def grant() -> None:
     """Give the built-in roles what they need of `registry` and `base`."""
-    roles.grant("agent", READ, DECLARE)
-    roles.grant("operator", READ, DECLARE)
+    roles.grant("agent", READ, DECLARE, CONSENT)
+    roles.grant("operator", READ, DECLARE, CONSENT)
     roles.grant("bank", READ)
     roles.grant("officer", READ, EDIT, RECORD_FACT, OFFICIAL_FACT, IMPORT, SUBMIT, REVIEW, ACTIVATE)
     roles.grant("auditor", READ, "base.log.read")

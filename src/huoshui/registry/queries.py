@@ -1,9 +1,9 @@
 """Reads of the registry that more than one face or module needs."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -14,7 +14,9 @@ from huoshui.base.access import Actor
 from huoshui.base.errors import Missing
 from huoshui.base.models import Assignment
 from huoshui.registry import permissions, uscc, view
+from huoshui.registry.consents import named_by
 from huoshui.registry.models import (
+    Consent,
     Division,
     FactType,
     Group,
@@ -177,6 +179,46 @@ def _latest(kind: FactType, periods: Periods) -> FactValue:
 def _lateness(period: tuple[date | None, date | None]) -> tuple[date, int]:
     start, end = period
     return (date.min, 0) if start is None or end is None else (end, (end - start).days)
+
+
+# --- consents -----------------------------------------------------------------------------------------------------
+
+
+def consents(actor: Actor, party: Party) -> list[Consent]:
+    """What the party has agreed to, the newest first. Raises Missing for a party that is not the actor's to see."""
+    access.get_visible(Party.objects.all(), actor, permissions.READ, pk=party.pk)
+    return list(Consent.objects.filter(party=party).select_related("recipient").order_by("-pk"))
+
+
+def consent(actor: Actor, pk: int) -> Consent:
+    """One consent. Raises Missing."""
+    return access.get_visible(Consent.objects.select_related("party", "recipient"), actor, permissions.READ, pk=pk)
+
+
+def recipient(pk: int) -> Party:
+    """The party with a key, whoever asks: one may share with a party that one may not look into. Raises Missing."""
+    found = Party.objects.filter(pk=pk).first()
+    if found is None:
+        raise Missing(_("There is nothing here, or it is not yours to see."))
+    return found
+
+
+def consented(
+    party: Party, recipient: Party | str, codes: Iterable[str], on: date | None = None, purpose: str = ""
+) -> bool:
+    """Whether the party agreed that all these facts are shared with the recipient (a party, or the words under which
+    others were named) on a day (default: today), for this purpose where one is given."""
+    to = Q(recipient_name=recipient) if isinstance(recipient, str) else Q(recipient=recipient)
+    given = Consent.objects.filter(to, on_day(on or clock.today()), party=party)
+    if purpose:
+        given = given.filter(purpose=purpose)
+    left = set(codes)
+    for row in given.exclude(withdrawn_at__lt=clock.day_start((on or clock.today()) + timedelta(1))):
+        covered = named_by(row)
+        left = set() if covered is None else left - covered
+        if not left:
+            return True
+    return False
 
 
 # --- publications -------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ urlpatterns = [
     path("parties/<int:pk>/edit/", views.party_edit, name="party_edit"),
     path("parties/<int:pk>/add/<str:what>/", views.party_add, name="party_add"),
     path("parties/<int:pk>/end/<str:what>/<int:row>/", views.party_end, name="party_end"),
+    path("consents/<int:pk>/withdraw/", views.consent_withdraw, name="consent_withdraw"),
     path("groups/", views.groups, name="groups"),
     path("imports/", views.imports_list, name="imports"),
     path("imports/<int:pk>/", views.import_show, name="import"),

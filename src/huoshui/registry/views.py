@@ -17,8 +17,9 @@ from huoshui.base.actions import MANAGE_PEOPLE
 from huoshui.base.errors import Missing, Problem, invalid
 from huoshui.base.requests import actor_of
 from huoshui.base.views import page, post_action
-from huoshui.registry import actions, deadlines, forms, imports, panels, permissions, queries, timeline, uscc
+from huoshui.registry import actions, consents, deadlines, forms, imports, panels, permissions, queries, timeline, uscc
 from huoshui.registry.models import (
+    Consent,
     Group,
     Membership,
     Party,
@@ -106,13 +107,15 @@ def party(request: HttpRequest, pk: int) -> HttpResponse:
         (panel, render_to_string(panel.template, {"party": party, "actor": actor, **context}, request))
         for panel, context in panels.shown(actor, party)
     ]
+    known = queries.facts(party)
     memberships = Membership.objects.filter(on_day(clock.today()), party=party).select_related("group")
     return render(request, "registry/party.html", {
         "party": party, "roles": party.roles.order_by("kind", "since"), "ties": queries.ties(party),
-        "memberships": memberships, "facts": queries.facts(party), "panels": shown,
+        "memberships": memberships, "facts": known, "panels": shown,
         "events": timeline.events(actor, party), "deadlines": deadlines.upcoming(actor, party),
         "revisions": party.revisions.select_related("record", "division").order_by("-id"),
         "people": queries.people_of(party) if actor.can(permissions.EDIT, party) or _manages(request, party) else None,
+        "conflicts": "、".join(found.type.title for found in known if found.state == "conflict"),
         "may_edit": actor.can(permissions.EDIT, party), "may_state": _sources(request, party),
         "may_invite": _manages(request, party), "today": clock.today(),
     })
@@ -122,6 +125,11 @@ def _manages(request: HttpRequest, party: Party) -> bool:
     return actor_of(request).can(MANAGE_PEOPLE, party)
 
 
+def _fact_initial(request: HttpRequest) -> dict[str, Any]:
+    """What a link asks for (?code=revenue&period=2025): a question is answered where it is put."""
+    return {"observed_on": clock.today(), **{name: request.GET.get(name, "") for name in ("code", "period")}}
+
+
 def _sources(request: HttpRequest, party: Party) -> list[str]:
     """The sources for which the actor may speak about the party."""
     actor = actor_of(request)
@@ -129,12 +137,12 @@ def _sources(request: HttpRequest, party: Party) -> list[str]:
     return [str(source.value) for source, permission in sources if actor.can(permission, party)]
 
 
-def _holder(text: str) -> Party:
+def _holder(text: str, field: str = "holder") -> Party:
     """The party that a person named by USCC or exact name. Raises Invalid."""
     code = uscc.normal(text)
     found = list(Party.objects.filter(uscc=code)[:1] or Party.objects.filter(name=text.strip())[:2])
     if len(found) != 1:
-        raise invalid("holder", text, _("no party, or several, by this name: give the USCC"))
+        raise invalid(field, text, _("no party, or several, by this name: give the USCC"))
     return found[0]
 
 
@@ -144,6 +152,10 @@ def _relate(actor: Any, *, key: str, party: Party, holder: str, share: int | Non
 
 def _join(actor: Any, *, key: str, group: str, **named: Any) -> Membership:
     return actions.join_group(actor, key=key, group=Group.objects.get(code=group), **named)
+
+
+def _consent(actor: Any, *, key: str, recipient: str, **named: Any) -> Consent:
+    return consents.give(actor, key=key, recipient=_holder(recipient, "recipient") if recipient else None, **named)
 
 
 @page()
@@ -156,10 +168,11 @@ def party_add(request: HttpRequest, pk: int, what: str) -> HttpResponse:
         "group": (_("Join a cluster or park"), lambda: forms.JoinForm(data, initial=today), _join),
         "fact": (
             _("State a fact"),
-            lambda: forms.FactForm(_sources(request, party), data, initial={"observed_on": clock.today()}),
+            lambda: forms.FactForm(_sources(request, party), data, initial=_fact_initial(request)),
             actions.state_fact,
         ),
         "person": (_("Invite a person"), lambda: forms.InviteForm(data), actions.invite_person),
+        "consent": (_("Give consent"), lambda: forms.ConsentForm(data, initial=today), _consent),
     }
     if what not in adders:
         raise Missing(_("There is nothing here, or it is not yours to see."))
@@ -168,6 +181,15 @@ def party_add(request: HttpRequest, pk: int, what: str) -> HttpResponse:
     if form.is_valid() and post_action(request, action, form, _("Saved."), party=party, **form.cleaned_data):
         return redirect("registry:party", pk)
     return render(request, "registry/party_form.html", {"form": form, "party": party, "title": title})
+
+
+@require_POST
+@page(permissions.CONSENT)
+def consent_withdraw(request: HttpRequest, pk: int) -> HttpResponse:
+    """From now on nothing more is shared under this consent."""
+    found = queries.consent(actor_of(request), pk)
+    post_action(request, consents.withdraw, None, _("The consent is withdrawn."), consent=found)
+    return redirect("registry:party", found.party_id)
 
 
 @page(permissions.EDIT)

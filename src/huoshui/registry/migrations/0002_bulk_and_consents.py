@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 ('purpose', models.CharField(max_length=50, verbose_name='purpose')),
                 ('text', models.CharField(blank=True, max_length=500, verbose_name='what it is for')),
                 ('codes', models.JSONField(default=list)),
+                ('salt', models.CharField(editable=False, max_length=32)),
                 ('withdrawn_at', models.DateTimeField(null=True)),
                 ('party', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='consents', to='registry.party')),
                 ('recipient', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='consents_received', to='registry.party', verbose_name='recipient')),
