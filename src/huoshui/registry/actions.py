@@ -17,8 +17,8 @@ from huoshui.base.access import EVERYWHERE, WHOLE
 from huoshui.base.act import Act, action
 from huoshui.base.errors import Conflict, Refused, invalid
 from huoshui.base.models import Assignment, LogRecord, Role, User
-from huoshui.clearing.tables import BadTable
-from huoshui.registry import imports, permissions, publications, reference, roles, sentences, uscc
+from huoshui.clearing.tables import BadTable, Rule
+from huoshui.registry import imports, permissions, plausible, publications, reference, roles, sentences, uscc
 from huoshui.registry.imports import ImportKind
 from huoshui.registry.models import (
     BatchState,
@@ -47,7 +47,6 @@ from huoshui.registry.models import (
 
 NAME_CHARACTERS_MAX = 200
 FACT_CHARACTERS_MAX = 500
-FACT_NUMBER_MAX = 10**17
 
 # --- parties ------------------------------------------------------------------------------------------------------
 
@@ -299,20 +298,22 @@ SOURCE_PERMISSIONS = {
 
 
 def stored_value(kind: FactType, value: int | str | bool | date | None) -> tuple[int | None, str | None]:
-    """A fact's value as the columns (number, text). Raises Invalid when it is not of the type's kind."""
+    """A fact's value as the columns (number, text). Raises Invalid when it is not of the type's kind, or absurd."""
     expected = {ValueKind.TEXT: str, ValueKind.DATE: date, ValueKind.BOOLEAN: bool}.get(ValueKind(kind.kind), int)
     if value is None:
         return None, None
     if type(value) is not expected:
         raise invalid(kind.code, value, _("must be: %(kind)s") % {"kind": ValueKind(kind.kind).label})
+    try:
+        plausible.check(kind, value, clock.today())
+    except Rule as rule:
+        raise invalid(kind.code, value, sentences.of_rule(rule)) from rule
     if isinstance(value, date):
         return None, value.isoformat()
     if isinstance(value, str):
         if not 0 < len(value) <= FACT_CHARACTERS_MAX or not value.isprintable():
             raise invalid(kind.code, value, sentences.sentence("text", {"max": FACT_CHARACTERS_MAX}))
         return None, value
-    if abs(value) > FACT_NUMBER_MAX:
-        raise invalid(kind.code, value, sentences.sentence("at_most", {"maximum": FACT_NUMBER_MAX}))
     return int(value), None
 
 

@@ -18,7 +18,7 @@ from huoshui.base import clock, intake
 from huoshui.base.act import Act
 from huoshui.base.models import LogRecord
 from huoshui.clearing.tables import Rule, words
-from huoshui.registry import permissions, sentences
+from huoshui.registry import permissions, plausible, sentences
 from huoshui.registry.import_parties import PARTY_COLUMNS, Known, chunks
 from huoshui.registry.imports import CHUNK, Column, ImportKind, Row, register
 from huoshui.registry.models import (
@@ -58,25 +58,31 @@ def _fact_text(text: str) -> str:
     return str(words(500)(text))
 
 
+def value_columns() -> list[Column]:
+    """A column for each kind of fact; for an amount one in 元 and one in 万元."""
+    return [column for kind in FactType.objects.all() for column in _value_columns(kind)]
+
+
 def _fact_columns() -> list[Column]:
-    columns = [
+    return [
         *PARTY_COLUMNS[:2],
         Column("period", gettext_lazy("period"), _period, ("期间", "年度", "年份", "所属期", "period"),
                _show_period),
         Column("source", gettext_lazy("source"), _source, ("来源", "数据来源", "source"), _show_source),
         Column("source_name", gettext_lazy("name of the source"), words(100), ("来源名称", "登记部门")),
         Column("observed_on", gettext_lazy("observed on"), _day, ("观察日期", "数据日期", "取得日期")),
+        *value_columns(),
     ]
-    for kind in FactType.objects.all():
-        columns += _value_columns(kind)
-    return columns
 
 
 def _value_columns(kind: FactType) -> list[Column]:
     code, title = f"fact.{kind.code}", kind.title
     if kind.kind == ValueKind.DECIMAL and kind.unit == "元" and kind.places == 2:
         return [
-            Column(f"{code}/{unit}", f"{title}（{word}）", partial(intake.money, unit=unit), show=_show_yuan)
+            Column(
+                f"{code}/{unit}", f"{title}（{word}）", partial(_plausible, kind, partial(intake.money, unit=unit)),
+                (f"{kind.code}_{unit}",), _show_yuan,
+            )
             for unit, word in UNIT_TITLES.items()
         ]
     parsers: dict[str, Callable[[str], Any]] = {
@@ -89,7 +95,16 @@ def _value_columns(kind: FactType) -> list[Column]:
     shows: dict[ValueKind, Callable[[Any], str]] = {
         ValueKind.DECIMAL: partial(_show_decimal, places=kind.places), ValueKind.BOOLEAN: _show_yes_no,
     }
-    return [Column(code, title, parsers[kind.kind], (kind.code, *unit), shows.get(ValueKind(kind.kind), str))]
+    shown = shows.get(ValueKind(kind.kind), str)
+    return [Column(code, title, partial(_plausible, kind, parsers[kind.kind]), (kind.code, *unit), shown)]
+
+
+def _plausible(kind: FactType, parse: Callable[[str], Any], cell: str) -> Any:
+    """The value of a cell, unless no firm can be that. Raises Rule."""
+    value = parse(cell)
+    told = date.fromisoformat(value) if kind.kind == ValueKind.DATE else value
+    plausible.check(kind, told, clock.today())
+    return value
 
 
 def _show_yuan(fen: int) -> str:
