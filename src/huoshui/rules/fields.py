@@ -184,7 +184,6 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType({
         Field("claim.service", "服务类型（compute、model、maas、agent、corpus）", "text"),
         Field("claim.facility", "算力设施类型（a 或 b，对应关系由资金主管部门公布）", "text"),
         _yes_no("claim.model-filed", "所依托的大模型已完成备案"),
-        _yes_no("claim.top-up", "按智能券免审配套方式申请"),
         Field("claim.contract-signed", "合同签订日期", "date"),
         Field("claim.used-from", "使用开始日期", "date"),
         Field("claim.used-to", "使用结束日期", "date"),

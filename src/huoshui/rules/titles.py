@@ -110,7 +110,6 @@ ENGLISH: Final[Mapping[str, str]] = MappingProxyType({
     "claim.service": "kind of service",
     "claim.facility": "kind of compute facility",
     "claim.model-filed": "the model relied on is filed with the regulator",
-    "claim.top-up": "asks for the city's share without a review of its own",
     "claim.contract-signed": "date of the contract",
     "claim.used-from": "start of use",
     "claim.used-to": "end of use",
