@@ -35,7 +35,8 @@ Workers = Annotated[int, typer.Option(min=0, max=64, help="Background workers.")
 NoBackup = Annotated[bool, typer.Option("--no-backup", help="Migrate without a copy of the database.")]
 
 
-def _django() -> None:
+def setup() -> None:
+    """Make Django ready in this process."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "huoshui.settings")
     django.setup()
 
@@ -102,7 +103,7 @@ def _load_demo() -> None:
 def _prepare(demo: bool, no_backup: bool) -> None:
     if demo:
         os.environ["HUOSHUI_DEMO"] = "1"
-    _django()
+    setup()
     with suppress(PermissionError):  # an installed package is not ours to write in, and brings its catalogues
         messages.compile_all()
     _migrate(no_backup)
@@ -131,7 +132,7 @@ def _print_sign_ins() -> None:
 @app.command()
 def migrate(no_backup: NoBackup = False) -> None:
     """Back up the database, then bring its tables up to date."""
-    _django()
+    setup()
     _migrate(no_backup)
     console.print("The database is up to date.")
 
@@ -145,7 +146,7 @@ def demo() -> None:
 @app.command()
 def worker() -> None:
     """Run background tasks, and put those of dead workers back into the queue."""
-    _django()
+    setup()
     from django.core.management import call_command
 
     threading.Thread(target=_reap_forever, name="reaper", daemon=True).start()
@@ -173,7 +174,7 @@ def serve(
 ) -> None:
     """Serve the console and the REST API, with background workers. Ends on Ctrl+C or SIGTERM."""
     _require_free(host, port)
-    _django()
+    setup()
     from django.conf import settings
 
     if settings.DEMO and host not in LOOPBACK:
@@ -202,7 +203,7 @@ def run(host: Host = "127.0.0.1", port: Port = 8000, demo: Demo = False, no_back
 @app.command(name="backup")
 def backup_now() -> None:
     """Copy the database into HUOSHUI_HOME/backups while the service runs."""
-    _django()
+    setup()
     made = _backup()
     console.print(f"Backed up to {made}" if made else "There is no database yet.")
 
@@ -210,7 +211,7 @@ def backup_now() -> None:
 @app.command()
 def check() -> None:
     """Check settings, migrations and the triggers that keep records from being changed."""
-    _django()
+    setup()
     from django.core.management import CommandError, call_command
 
     try:
@@ -225,7 +226,7 @@ def check() -> None:
 @app.command()
 def replay() -> None:
     """Rebuild the log's tree and the book's balances from their records; print what does not agree."""
-    _django()
+    setup()
     from huoshui.base import log
     from huoshui.book import ledger
 

@@ -38,6 +38,13 @@ SOURCE_WORDS = {
 }
 
 
+ALIASES = {
+    "industry": ("行业", "国民经济行业", "所属行业"), "founded": ("注册日期", "设立日期"),
+    "staff": ("职工人数", "从业人数", "员工人数", "人员"), "tax.grade": ("纳税信用级别",),
+}
+"""Other headers under which offices keep a fact."""
+
+
 def _source(text: str) -> str:
     found = SOURCE_WORDS.get(intake.normal(text).lower())
     if found is None:
@@ -91,7 +98,7 @@ def _value_columns(kind: FactType) -> list[Column]:
         ValueKind.TEXT: _fact_text, ValueKind.DATE: _day, ValueKind.BOOLEAN: intake.yes_no,
     }
     plain = title.partition("（")[0]
-    unit = (plain, *((f"{title}（{kind.unit}）", f"{plain}（{kind.unit}）") if kind.unit else ()))
+    unit = (plain, *ALIASES.get(kind.code, ()), *((f"{title}（{kind.unit}）", f"{plain}（{kind.unit}）") if kind.unit else ()))
     shows: dict[ValueKind, Callable[[Any], str]] = {
         ValueKind.DECIMAL: partial(_show_decimal, places=kind.places), ValueKind.BOOLEAN: _show_yes_no,
     }
