@@ -1,14 +1,33 @@
 """Rules as data: who is entitled to what, by which clause. Pure Python and Polars; no Django, no I/O, no clock.
 
     from huoshui import rules
-    pack = rules.load(text)                    # a publication of kind rule_pack
+    pack = rules.load(text)                                        # a publication of kind rule_pack
+    library = rules.Library([pack])
+    library.columns(on, rules.Stage.ENTITLEMENT)                   # the facts that it may read
+    rules.evaluate(library, frame, on)[pack.id]                    # a verdict, with reasons, for each row
+    rules.explain(library, pack.id, row, on)                       # the whole tree, for one
 """
 
 from .errors import RULES, RuleError
+from .evaluate import RESULT, evaluate
+from .explain import (
+    CriterionResult,
+    Explanation,
+    PartResult,
+    ScoringResult,
+    TestResult,
+    WayResult,
+    explain,
+    explain_all,
+)
 from .fields import FIELDS, Field
+from .library import Library
 from .model import Pack, Stage, Verdict
 from .reader import KIND, at, from_publication, load
+from .table import column_name, column_of, dtype_of
 
 __all__ = [
-    "FIELDS", "KIND", "RULES", "Field", "Pack", "RuleError", "Stage", "Verdict", "at", "from_publication", "load",
+    "FIELDS", "KIND", "RESULT", "RULES", "CriterionResult", "Explanation", "Field", "Library", "Pack", "PartResult",
+    "RuleError", "ScoringResult", "Stage", "TestResult", "Verdict", "WayResult", "at", "column_name", "column_of",
+    "dtype_of", "evaluate", "explain", "explain_all", "from_publication", "load",
 ]  # fmt: skip
