@@ -106,7 +106,8 @@ class Application(OfParty):
                 name="confirmed_account_is_told",
             ),
             models.CheckConstraint(
-                condition=Q(checked_by="") | ~Q(checked_by=F("decided_by")), name="application_second_person"
+                condition=Q(state="refused") | Q(checked_by="") | ~Q(checked_by=F("decided_by")),
+                name="application_second_person",
             ),
         ]
 
