@@ -240,6 +240,7 @@ def check(
         read_cells = cells.parse(columns[code], source.texts[header], dtype, fast)
         frame = frame.with_columns(read_cells.values.alias(columns[code].field))
         bad.append(_faults(frame[NUMBER], header, source.texts[header], read_cells.faults))
+    report(_("cells"), len(mapping), len(mapping))
     report(_("comparison"), 0, 1)
     codes = tuple(name.removeprefix("fact.") for name in frame.columns if name.startswith("fact."))
     _check_period(told, codes, types)

@@ -98,12 +98,13 @@ def _value_columns(kind: FactType) -> list[Column]:
         ValueKind.TEXT: _fact_text, ValueKind.DATE: _day, ValueKind.BOOLEAN: intake.yes_no,
     }
     plain = title.partition("（")[0]
-    unit = (plain, *ALIASES.get(kind.code, ()), *((f"{title}（{kind.unit}）", f"{plain}（{kind.unit}）") if kind.unit else ()))
+    unit = (plain, *((f"{title}（{kind.unit}）", f"{plain}（{kind.unit}）") if kind.unit else ()))
     shows: dict[ValueKind, Callable[[Any], str]] = {
         ValueKind.DECIMAL: partial(_show_decimal, places=kind.places), ValueKind.BOOLEAN: _show_yes_no,
     }
+    others = ALIASES.get(kind.code, ())
     shown = shows.get(ValueKind(kind.kind), str)
-    return [Column(code, title, partial(_plausible, kind, parsers[kind.kind]), (kind.code, *unit), shown)]
+    return [Column(code, title, partial(_plausible, kind, parsers[kind.kind]), (kind.code, *unit, *others), shown)]
 
 
 def _plausible(kind: FactType, parse: Callable[[str], Any], cell: str) -> Any:

@@ -21,8 +21,8 @@ SIGNED: Final = frozenset({"taxable-income", "assets.net"})
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "sme.size": ("large", "medium", "small", "micro"), "tax.grade": ("A", "B", "M", "C", "D"),
 }
-INDUSTRY: Final = re.compile(r"[A-T]|[A-T]?\d{2,4}")
-"""GB/T 4754-2017: section, division, group or class, with or without the letter of the section."""
+INDUSTRY: Final = re.compile(r"\d{2,4}")
+"""GB/T 4754-2017: division, group or class, without the letter of the section: rules look for how a code begins."""
 DATE_FIRST: Final = date(1900, 1, 1)
 DATE_LAST: Final = date(2100, 12, 31)
 PAST: Final = frozenset({"founded", "segment.since"})

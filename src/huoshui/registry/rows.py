@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from django.db import connection
 from django.db.models import Model
+from django.utils.translation import gettext_lazy as _
 
 from huoshui.base import clock
 from huoshui.base.act import Act
@@ -18,6 +19,7 @@ from huoshui.registry.models import Party, PartyRevision, PartyRole, RoleKind, R
 
 CHUNK = 50_000
 """Rows between two reports of progress."""
+TITLES = {Party: _("parties"), PartyRevision: _("their history"), PartyRole: _("their roles")}
 Report = Callable[[str, int, int], None]
 
 
@@ -71,11 +73,11 @@ def _update(changed: pl.DataFrame) -> None:
 
 def insert(model: type[Model], frame: pl.DataFrame, report: Report) -> None:
     """Add the rows of a frame whose columns are columns of the table."""
-    title = str(model._meta.verbose_name)
+    title = TITLES[model]
     for number, part in enumerate(frame.iter_slices(CHUNK)):
-        report(title, number * CHUNK, frame.height)
+        report(str(title), number * CHUNK, frame.height)
         (_copy if connection.vendor == "postgresql" else _prepared)(model, frame.columns, part)
-    report(title, frame.height, frame.height)
+    report(str(title), frame.height, frame.height)
 
 
 def _names(columns: Iterable[str]) -> str:

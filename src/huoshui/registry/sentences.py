@@ -41,7 +41,7 @@ RULES: Mapping[str, str | Promise] = {
     "xlsx": gettext_lazy("not readable as an Excel workbook (.xlsx)"),
     "year_between": gettext_lazy("the year must lie between %(minimum)s and %(maximum)s"),
     # registry
-    "industry": gettext_lazy("must be a code of GB/T 4754-2017 such as C, 65, 651 or 6510"),
+    "industry": gettext_lazy("must be the digits of a code of GB/T 4754-2017, such as 65, 651 or 6510"),
     "in_future": gettext_lazy("lies in the future"),
     "division": gettext_lazy("no such division (GB/T 2260 code or name)"),
     "role_kind": gettext_lazy("must be one of: %(one_of)s"),
