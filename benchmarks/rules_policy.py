@@ -30,7 +30,6 @@ status: in_force
 demo: true
 effective_from: 2026-01-01
 body:
-  division: "330100"
   audience: {text: 全部企业}
   criteria:
     - {id: local, title: 本市登记, kind: hard, clause: 一, quote: 本市登记,
