@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from huoshui.cli import capacity, registry
+from huoshui.cli import capacity, registry, rules
 
 SERVER = "huoshui.cli.server"
 """Module with a Typer `app` whose commands need Django."""
@@ -31,6 +31,7 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, help="Huoshui 活水: a cl
 app.add_typer(capacity.clear_app, name="clear")
 app.add_typer(capacity.formats_app, name="formats")
 app.add_typer(registry.app, name="registry")
+app.add_typer(rules.rules_app, name="rules")
 app.command()(capacity.verify)
 
 if __name__ == "__main__":

@@ -145,9 +145,7 @@ def _text(code: str, value: Any, pack: Pack, language: str, on: dt.date | None) 
     if code == "cap":
         return words.money(value, language)
     if code == "stacking":
-        zh = f"同组（{value.group}）合计不超过合同的 {words.percent(value.max_bps)}"
-        en = f"benefits of group {value.group}: at most {words.percent(value.max_bps)} of a contract"
-        return words.pick((zh, en), language)
+        return words.stacking(value, language)
     if code == "no_application":
         return words.pick(("是", "yes"), language)
     return str(value)

@@ -265,6 +265,8 @@ def _written(key: str, expected: Any) -> str:
         return str(_number(Field("amount", "", "decimal", "元", 2), expected, "expect.amount"))
     if key == "score" and isinstance(expected, list):
         return "-".join(map(str, expected))
+    if key == "class" and expected == UNKNOWN:
+        return NONE
     return str(expected)
 
 
@@ -277,7 +279,7 @@ def _summary(key: str, pack: Pack, found: Explanation) -> str:
         low, high = found.scoring.points_low, found.scoring.points_high
         return str(low) if low == high else f"{low}-{high}"
     if key == "class":
-        return found.class_id or (UNKNOWN if pack.classes and found.verdict is not Verdict.NA else NONE)
+        return found.class_id or NONE
     if key == "via":
         return NONE if found.via < 0 else pack.transitions[found.via].id
     if found.blocker == len(found.judged_by.criteria):

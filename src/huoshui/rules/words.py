@@ -43,6 +43,7 @@ from .model import (
     Remainder,
     Score,
     Share,
+    Stacking,
     Stage,
     Term,
     Test,
@@ -476,14 +477,34 @@ def _either(of: Either, pack: Pack, language: str, on: dt.date | None) -> str:
     return ("；" if zh else "; ").join(cases)
 
 
+def stacking(of: Stacking, language: str) -> str:
+    """Up to how much of one contract the benefits of a group add up."""
+    zh = f"同组（{of.group}）各项支持合计不超过合同的 {percent(of.max_bps)}"
+    return pick((zh, f"benefits of group {of.group}: together at most {percent(of.max_bps)} of a contract"), language)
+
+
+def _points(of: Score, pack: Pack, language: str, on: dt.date | None) -> str:
+    """A score in one sentence; the measure of bands is named once."""
+    zh = is_chinese(language)
+    comma, colon = ("；", "：") if zh else ("; ", ": ")
+    ways = []
+    for way in of.alternatives:
+        rows = score(Score((way,)), pack, language, on)
+        head = f"{measure(way.measure, pack, language, on)}{colon}" if isinstance(way, Banded) else ""
+        given = (
+            f"{condition.removeprefix(head)} {points} 分" if zh else f"{condition.removeprefix(head)} {points} points"
+            for condition, points in rows
+        )
+        ways.append(head + comma.join(given))
+    best = "以下取最高者：" if zh else "the best of: "
+    return ways[0] if len(ways) == 1 else best + (" / ").join(ways)
+
+
 def criterion(of: Criterion, pack: Pack, language: str, on: dt.date | None = None) -> str:
     """What a criterion asks, in one sentence."""
     zh = is_chinese(language)
     if of.score is not None:
-        text = ("；" if zh else "; ").join(
-            f"{condition} {points} 分" if zh else f"{condition}: {points} points"
-            for condition, points in score(of.score, pack, language, on)
-        )
+        text = _points(of.score, pack, language, on)
     else:
         assert of.test is not None, "a criterion has a test or a score"
         text = test(of.test, pack, language, on)
