@@ -23,11 +23,14 @@ from .explain import (
 from .fields import FIELDS, Field
 from .library import Library
 from .model import Pack, Stage, Verdict
+from .questions import Question, deciding, questions
 from .reader import KIND, at, from_publication, load
+from .steps import Change, Plan
 from .table import column_name, column_of, dtype_of
 
 __all__ = [
-    "FIELDS", "KIND", "RESULT", "RULES", "CriterionResult", "Explanation", "Field", "Library", "Pack", "PartResult",
-    "RuleError", "ScoringResult", "Stage", "TestResult", "Verdict", "WayResult", "at", "column_name", "column_of",
-    "dtype_of", "evaluate", "explain", "explain_all", "from_publication", "load",
+    "FIELDS", "KIND", "RESULT", "RULES", "Change", "CriterionResult", "Explanation", "Field", "Library", "Pack",
+    "PartResult", "Plan", "Question", "RuleError", "ScoringResult", "Stage", "TestResult", "Verdict", "WayResult", "at",
+    "column_name", "column_of", "deciding", "dtype_of", "evaluate", "explain", "explain_all", "from_publication",
+    "load", "questions",
 ]  # fmt: skip

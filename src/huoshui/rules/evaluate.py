@@ -8,17 +8,18 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import polars as pl
 
 from .algebra import Bits, Number, both, choose, either, full, known, least, most, no, plus, positions, some
-from .judging import Columns, Judging, truth
+from .judging import Columns, Judging, judging_on, truth
 from .library import Branch, Library
 from .model import Pack, Stage, Test, Verdict
 from .table import Table
 
+T = TypeVar("T")
 SLICE_ROWS: Final = 1 << 17
 CRITERION: Final = "c."
 
@@ -56,25 +57,32 @@ def evaluate(
     Where the pack is n/a, only `verdict`, the score and the class say anything. Raises RuleError for an unknown pack.
     """
     wanted = [library[name] for name in (library if packs is None else packs)]
+
+    def look(table: Table) -> list[pl.DataFrame]:
+        return [_frame(library, pack, table, stage, details) for pack in wanted]
+
+    slices = judged_slices(library, frame, on, look)
+    return {pack.id: pl.concat([part[index] for part in slices]) for index, pack in enumerate(wanted)}
+
+
+def judged_slices(library: Library, frame: pl.DataFrame, on: dt.date, look: Callable[[Table], T]) -> list[T]:
+    """What `look` gives for each slice of a frame, in order; classes are filled in."""
     categories = {name: pl.Categories.random() for name, dtype in frame.schema.items() if dtype == pl.String}
 
-    def judge(offset: int) -> list[pl.DataFrame]:
+    def work(offset: int) -> T:
         table = Table.of_frame(frame.slice(offset, SLICE_ROWS), on, categories)
         fill(library, table)
-        return [_frame(library, pack, table, stage, details) for pack in wanted]
+        return look(table)
 
     offsets = range(0, max(frame.height, 1), SLICE_ROWS)
     with ThreadPoolExecutor(min(len(offsets), pl.thread_pool_size())) as pool:
-        slices = list(pool.map(judge, offsets))
-    return {pack.id: pl.concat([part[index] for part in slices]) for index, pack in enumerate(wanted)}
+        return list(pool.map(work, offsets))
 
 
 def fill(library: Library, table: Table) -> None:
     """Give each entity the classes that no fact states."""
     for pack in library.fillers(table.on):
-        assert pack.classes is not None, "a filler has classes"
-        names = [each.id for each in pack.classes.classes]
-        table.fill(pack.classes.field, class_index(library, pack, table), names)
+        table.fill(pack, class_index(library, pack, table))
 
 
 def class_index(library: Library, pack: Pack, table: Table) -> Number:
@@ -92,7 +100,7 @@ def judged(library: Library, pack: Pack, table: Table, stage: Stage, details: bo
     unasked: Columns = {CRITERION + criterion.id: Verdict.NA.value for criterion in pack.criteria} if details else {}
 
     def own(which: Pack, part: Table) -> Columns:
-        judging = Judging(which, part, stage)
+        judging = judging_on(which, part, stage)
         found = {**judging.columns(), "via": -1, **unasked}
         if details:
             found |= {CRITERION + name: outcome.verdict for name, outcome in judging.outcomes.items()}

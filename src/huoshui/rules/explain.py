@@ -17,6 +17,7 @@ from .judging import (
     Outcome,
     Points,
     has_margin,
+    judging_on,
     margin_of,
     members,
     points_of,
@@ -41,6 +42,7 @@ from .model import (
     reads,
     terms_of_measure,
 )
+from .steps import Plan, plans
 from .table import Table, column_of
 
 Values = tuple[tuple[str, Any], ...]
@@ -120,6 +122,7 @@ class Explanation:
     `evaluate`.
 
     `undecided`: missing columns that keep the verdict open; `unknown`: these, and those that keep the amount open.
+    `steps`: where the verdict is unmet, plans that would change it, the cheapest first.
     """
 
     pack: Pack
@@ -139,6 +142,7 @@ class Explanation:
     via: int
     undecided: tuple[str, ...]
     unknown: tuple[str, ...]
+    steps: tuple[Plan, ...]
 
     @property
     def blocking(self) -> Criterion | None:
@@ -194,6 +198,7 @@ def _explain(library: Library, pack: Pack, table: Table, stage: Stage) -> Explan
         via=_sure(columns["via"]),
         undecided=open_,
         unknown=tuple(dict.fromkeys((*open_, *price))),
+        steps=plans(judging) if code is Verdict.UNMET else (),
     )
 
 
@@ -202,9 +207,9 @@ def _judging(library: Library, pack: Pack, table: Table, stage: Stage) -> Judgin
     for branch in library.branches(pack, table.on):
         if truth(branch.test, table).sure:
             if branch.via is None:
-                return Judging(branch.pack, table, stage)
+                return judging_on(branch.pack, table, stage)
             return _judging(library, branch.pack, table, stage)
-    return Judging(pack, table, stage)
+    return judging_on(pack, table, stage)
 
 
 def tree(test: Test, table: Table) -> TestResult:

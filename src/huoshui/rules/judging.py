@@ -542,6 +542,11 @@ class Judging:
         )  # fmt: skip
 
 
+def judging_on(pack: Pack, table: Table, stage: Stage) -> Judging:
+    """The pack on this table; made once."""
+    return table.kept((id(pack), stage), pack, lambda: Judging(pack, table, stage))
+
+
 def _where_applies(result: Truth, applies: Truth) -> Truth:
     """`result` where `applies` is met, unmet where it is unmet, any-of both where it is open."""
     pairs = zip(result, applies, strict=True)

@@ -217,6 +217,8 @@ def limit(measure: Amount) -> int:
 
 def compare(measure: Measure, op: Op, threshold: int, table: Table) -> Truth:
     """Whether `measure op threshold`; made once."""
+    if table.rows == 1:
+        return measured(measure, table).compare(op, threshold)
     return table.once((measure, op, threshold), lambda: measured(measure, table).compare(op, threshold))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from .algebra import Bits, Number, Truth, both, either, known, no
 from .evaluate import by_branch
-from .judging import Columns, Judging, Outcome, audience_tests, members, truth, value_of
+from .judging import Columns, Judging, Outcome, audience_tests, judging_on, members, truth, value_of
 from .library import Branch, Library
 from .model import (
     Banded,
@@ -44,8 +44,17 @@ class _Search:
         for term in terms:
             name = column_of(term, self.table.on)
             missing = both(rows, no(self.table.known(name)))
-            if missing is not False:
+            if missing is not False and not self._classes(name, missing):
                 self.found[name] = either(self.found.get(name, False), missing)
+
+    def _classes(self, name: str, rows: Bits) -> bool:
+        """Whether packs fill the field: then what they lack is missing instead."""
+        for pack in self.table.classes.get(name, []):
+            left = rows
+            for each in pack.classes.classes if pack.classes is not None else ():
+                self.test(each.test, left)
+                left = left if each.test is None else both(left, no(truth(each.test, self.table).sure))
+        return name in self.table.classes
 
     def test(self, test: Test | None, rows: Bits) -> None:
         if test is None:
@@ -131,7 +140,7 @@ def undecided(library: Library, pack: Pack, table: Table, stage: Stage) -> Colum
 
     def look(which: Pack, part: Table) -> Columns:
         search = _Search(part)
-        search.pack(Judging(which, part, stage))
+        search.pack(judging_on(which, part, stage))
         return dict(search.found)
 
     return _by_branch(library, pack, table, stage, look, undecided)

@@ -6,7 +6,7 @@ need (a margin, an upper bound, a transition).
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -15,7 +15,7 @@ import polars as pl
 
 from .algebra import Bits, Number, choose, known
 from .fields import Field
-from .model import Term
+from .model import Pack, Term
 
 EPOCH: Final = dt.date(1970, 1, 1).toordinal()
 T = TypeVar("T")
@@ -72,7 +72,8 @@ class Table:
         self, rows: int, on: dt.date, source: Callable[[str], Any], given: Callable[[str], Any] | None = None
     ) -> None:
         self.rows, self.on, self._given = rows, on, given
-        self._source, self._columns, self._memo = source, dict[str, Any](), dict[Any, Any]()
+        self._source, self._columns, self._memo = source, dict[str, Any](), dict[Any, tuple[Any, Any]]()
+        self.classes: dict[str, list[Pack]] = {}
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any], on: dt.date) -> "Table":
@@ -136,31 +137,43 @@ class Table:
         value = self._column(name)
         if isinstance(value, Text):
             return value.known
-        return self.once(("known", name), lambda: known(value))
+        return self.once(("known", name), lambda: known(value)) if isinstance(value, pl.Series) else value is not None
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
-        """What `make` gives, made once for this table."""
-        if key not in self._memo:
-            self._memo[key] = make()
-        found: T = self._memo[key]
-        return found
+        """What `make` gives, made once for this table.
 
-    def fill(self, name: str, index: Number, names: Sequence[str]) -> None:
-        """A text that no fact states is `names[index]` from now on."""
-        self._columns[name] = self.text(name).filled(index, names)
+        Two tests that say the same are one in bulk. For one row it costs less to judge twice than to compare tests.
+        """
+        return self.kept(key if self._given is None else id(key), key, make)
+
+    def kept(self, name: Hashable, key: Any, make: Callable[[], T]) -> T:
+        """What `make` gives, made once under a name; `key` is kept so that an id as name stays its own."""
+        found = self._memo.get(name)
+        if found is None:
+            found = self._memo[name] = key, make()
+        value: T = found[1]
+        return value
+
+    def fill(self, pack: Pack, index: Number) -> None:
+        """A text that no fact states is the class of `pack` by index from now on."""
+        assert pack.classes is not None, "only a pack with classes fills a field"
+        name = pack.classes.field
+        self._columns[name] = self.text(name).filled(index, [each.id for each in pack.classes.classes])
+        self.classes.setdefault(name, []).append(pack)
 
     def where(self, rows: Bits) -> "Table":
         """The rows that say yes."""
         if isinstance(rows, bool):
             return self if rows else Table(0, self.on, lambda name: None)
+        part = Table(int(rows.sum()), self.on, lambda name: self._part(name, rows))
+        part.classes = self.classes
+        return part
 
-        def source(name: str) -> Any:
-            value = self._column(name)
-            if isinstance(value, Text):
-                return value if isinstance(value.codes, int) else Text(value.codes.filter(rows), value.names)
-            return value.filter(rows) if isinstance(value, pl.Series) else value
-
-        return Table(int(rows.sum()), self.on, source)
+    def _part(self, name: str, rows: pl.Series) -> Any:
+        value = self._column(name)
+        if isinstance(value, Text):
+            return value if isinstance(value.codes, int) else Text(value.codes.filter(rows), value.names)
+        return value.filter(rows) if isinstance(value, pl.Series) else value
 
 
 def _coded(series: pl.Series) -> Text:
