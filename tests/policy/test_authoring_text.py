@@ -163,16 +163,15 @@ def test_a_text_that_cannot_be_read_is_not_edited(text: str) -> None:
     assert pack_text.criteria(text) == []
 
 
+LINE = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=60)
+
+
 @settings(deadline=None)
-@given(st.text(min_size=1, max_size=60), st.text(min_size=1, max_size=60))
+@given(LINE, st.lists(LINE, min_size=1, max_size=3).map("\n".join))
 def test_any_words_survive_the_way_through_the_text(title: str, quote: str) -> None:
     row = criterion() | {"title": title, "quote": quote}
     text = pack_text.put(draft(), row)
-    try:
-        stored = pack_text.criteria(text)[0]
-    except IndexError:  # characters that no publication may hold make the text unreadable, and nothing else
-        assert not (title + quote).isprintable()
-        return
+    stored = pack_text.criteria(text)[0]
     assert (stored["title"], stored["quote"]) == (title, quote)
 
 

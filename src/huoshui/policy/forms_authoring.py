@@ -136,6 +136,11 @@ class CriterionForm(forms.Form):
         help_text=_("One document on each line."),
     )  # fmt: skip
 
+    def clean_quote(self) -> str:
+        """The words on their lines, without what a paste brings along."""
+        quote: str = self.cleaned_data["quote"]
+        return "\n".join(filter(None, map(notices.plain, quote.splitlines())))
+
     def content(self, tests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The criterion as it stands in the text."""
         given = self.cleaned_data

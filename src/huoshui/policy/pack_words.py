@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from huoshui.registry import sentences
 from huoshui.rules import words
 from huoshui.rules.model import Kind
+from huoshui.terms import TermError
 
 RULES: Mapping[str, str | Promise] = {
     # notices
@@ -49,3 +50,8 @@ def language() -> str:
 def kind(of: Kind) -> str:
     """The kind of a criterion in words."""
     return words.kind(of, language())
+
+
+def of_error(error: TermError) -> str:
+    """The sentence of a rule that a text broke."""
+    return sentence(error.rule, error.params)

@@ -37,7 +37,8 @@ class Notice(AppendOnly):
 
 
 class PackDraft(models.Model):
-    """A pack that is being written. `publication` is what became of it when it was submitted."""
+    """A pack that is being written. `publication` is what became of it when it was submitted, `word` what its writer
+    said of the warnings that stood then."""
 
     notice = models.ForeignKey(Notice, models.PROTECT, null=True, related_name="drafts", verbose_name=_("notice"))
     title = models.CharField(_("title"), max_length=200)
@@ -45,6 +46,7 @@ class PackDraft(models.Model):
     tests = models.TextField(blank=True)
     version = models.PositiveIntegerField(default=1)
     publication = models.ForeignKey(Publication, models.PROTECT, null=True, related_name="drafts")
+    word = models.TextField(blank=True)
     created_by = models.CharField(max_length=80)
     changed_by = models.CharField(max_length=80)
     changed_at = models.DateTimeField(_("changed"))

@@ -1,0 +1,18 @@
+"""What the packs and writing them register: called once, from apps.py."""
+
+from django.utils.translation import gettext_lazy as _
+
+
+def register() -> None:
+    """Navigation and demo data."""
+    from huoshui.base import demo, nav
+    from huoshui.policy.demo import authoring as demo_authoring
+    from huoshui.policy.permissions import AUTHOR, READ
+
+    desk = _("Policies")
+    nav.register(
+        nav.Entry(desk, _("Packs"), "policy:packs", READ, 34),
+        nav.Entry(desk, _("Policy calendar"), "policy:expiry", READ, 35),
+        nav.Entry(desk, _("Write packs"), "policy:drafts", AUTHOR, 36),
+    )
+    demo.register(74, demo_authoring.load)
