@@ -52,9 +52,9 @@ from huoshui.registry.queries import calendar
 __all__ = [
     "ASSETS", "CNY", "SCH", "Hold", "Leg", "LineDraft", "Settlement", "accept", "accept_many", "adjust", "balance",
     "balances", "by_payee", "cancel", "check_zero", "commit", "commit_many", "commit_part", "contest",
-    "contest_deadline", "grant_subject", "hold", "hold_many", "issue_statement", "on_accepted", "on_paid", "pay", "post", "post_many",
-    "register_asset", "release_commitment", "release_commitment_many", "release_hold", "release_hold_many", "replay",
-    "set_limit", "show", "statement_total",
+    "contest_deadline", "grant_subject", "hold", "hold_many", "issue_statement", "on_accepted", "on_paid", "pay",
+    "post", "post_many", "register_asset", "release_commitment", "release_commitment_many", "release_hold",
+    "release_hold_many", "replay", "set_limit", "show", "statement_total",
 ]  # fmt: skip
 
 LINES_MAX = 5_000

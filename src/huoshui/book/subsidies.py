@@ -1,15 +1,44 @@
-"""Who can tell what public money is expected to reimburse of a payment. A desk registers a hook in its `apps.py`.
+"""Who can tell what public money reimburses of a payment. A desk registers hooks in its `apps.py`.
 
-Shown before somebody signs, never deducted: a statement bills in full, and no price, budget or clearing reads this.
+Shown before somebody signs and on the statement, never deducted: a statement bills in full, and no price, budget or
+clearing reads this.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+from huoshui.base.access import Actor
+from huoshui.book.models import Statement
 from huoshui.registry.models import Party
 
 Subsidy = Callable[[Party, int], int | None]
 """`hook(entity, amount_fen)`: the fen that a policy is expected to reimburse, None when it cannot be told."""
 _hooks: list[Subsidy] = []
+
+
+@dataclass(frozen=True)
+class Reimbursed:
+    """What public money gives for a statement, or is paid by it: what it is, how far it has come, where it stands."""
+
+    title: str
+    state: str
+    level: str
+    amount_fen: int
+    url: str
+
+
+Lookup = Callable[[Actor, Statement], Iterable[Reimbursed]]
+_lookups: list[Lookup] = []
+
+
+def on_statement(hook: Lookup) -> None:
+    """Add a desk that tells what public money has to do with a statement (called once, from its apps.py)."""
+    _lookups.append(hook)
+
+
+def of_statement(actor: Actor, statement: Statement) -> list[Reimbursed]:
+    """What desks tell the actor of public money on a statement: expected, approved, paid."""
+    return [told for hook in _lookups for told in hook(actor, statement)]
 
 
 def on_subsidy(hook: Subsidy) -> None:

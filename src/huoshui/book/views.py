@@ -12,7 +12,7 @@ from huoshui.base import export, intake, log
 from huoshui.base.errors import invalid
 from huoshui.base.requests import actor_of
 from huoshui.base.views import page, page_errors, post_action
-from huoshui.book import actions, banks, queries, words
+from huoshui.book import actions, banks, queries, subsidies, words
 from huoshui.book.forms import (
     AnswerForm,
     ConsistencyForm,
@@ -127,6 +127,7 @@ def statement(request: HttpRequest, pk: int) -> HttpResponse:
     open_now = found.state == State.ISSUED
     context |= {
         "events": queries.events(found),
+        "reimbursed": subsidies.of_statement(actor, found),
         "may_contest": open_now and actor.can(CONTEST, found.payer),
         "may_accept": open_now and actor.can(ACCEPT, found.payer),
         "may_answer": found.state == State.CONTESTED and actor.can(ANSWER, found),

@@ -1,14 +1,11 @@
 """Addresses of the desk, under /policy/."""
 
-from django.urls import path
-
-from huoshui.policy.views import rd
+from huoshui.policy import urls_authoring, urls_funds, urls_match, urls_outreach
 
 app_name = "policy"
 urlpatterns = [
-    path("rd/", rd.rd_list, name="rd"),
-    path("rd/template.<str:kind>", rd.rd_template, name="rd_template"),
-    path("rd/workings/<int:pk>/", rd.rd_working, name="rd_working"),
-    path("rd/workings/<int:pk>/state/", rd.rd_state, name="rd_state"),
-    path("rd/<int:party>/<int:year>/", rd.rd_year, name="rd_year"),
+    *urls_authoring.urlpatterns,
+    *urls_funds.urlpatterns,
+    *urls_match.urlpatterns,
+    *urls_outreach.urlpatterns,
 ]

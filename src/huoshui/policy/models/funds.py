@@ -306,6 +306,11 @@ class Payout(OfParty):
     def __str__(self) -> str:
         return self.statement.number or ""
 
+    @property
+    def about(self) -> str:
+        """The number of what it pays for."""
+        return str(self.redemption or self.application)
+
 
 class ClawBack(AppendOnly, OfParty):
     """A payout, or a part of it, claimed back: a statement of the firm to the authority."""

@@ -1,0 +1,196 @@
+"""Payouts: order what is approved, take note when the bank reports it, claim it back.
+
+A payout is a statement in the book: the authority pays the firm, out of what the fund committed. Ordering issues and
+accepts it in one step (committed → payable); only a bank's report makes it paid, by statement number and payer.
+"""
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from huoshui.base import clock
+from huoshui.base.access import Actor
+from huoshui.base.act import Act, action
+from huoshui.base.canonical import salted
+from huoshui.base.errors import Conflict, Refused, invalid
+from huoshui.base.models import LogRecord
+from huoshui.book import services
+from huoshui.book.models import Statement
+from huoshui.book.services import Hold, LineDraft
+from huoshui.policy.actions import redemptions, vouchers
+from huoshui.policy.models import Application, ApplicationEvent, ClawBack, Fund, Payout, Redemption, RedemptionEvent
+from huoshui.policy.permissions import PAY_OUT
+
+DESK = "policy"
+ORDERED_PER_RUN_MAX = 2_000
+CONTEST_WORKING_DAYS = 5
+REASON_MAX = 500
+State = Redemption.State
+
+
+# --- ordering ---------------------------------------------------------------------------------------------------------
+
+
+@action("policy.payout.order")
+def order(act: Act, *, redemption: Redemption) -> Payout:
+    """Order the payout of a redemption whose public notice is over. Asked again, it repeats nothing."""
+    act.require(PAY_OUT)
+    if found := Payout.objects.filter(redemption=redemption).first():
+        act.nothing_changed()
+        return found
+    redemption = redemptions.lock(redemption, State.NOTICE)
+    assert redemption.notice_until is not None
+    if clock.today() <= redemption.notice_until:
+        raise Refused(
+            _("The public notice runs until %(day)s.") % {"day": redemption.notice_until}, code="notice_runs"
+        )
+    application, voucher = redemption.voucher.application, redemption.voucher
+    _check_account(application)
+    record = redemptions.record_event(
+        act, redemption, RedemptionEvent.Kind.ORDERED, {"amount_fen": redemption.amount_fen},
+        amount=redemption.amount_fen,
+    )
+    source = str(redemption.statement or redemption.contract)
+    line = _line(redemption, "policy.subsidy", redemption.amount_fen, {
+        "redemption": redemption.number, "source": source
+    })  # fmt: skip
+    statement = _pay(act, record, voucher.fund, voucher.label, line, redemption.number, final=False)
+    redemption.state = State.ORDERED
+    redemption.save(update_fields=["state"])
+    return _keep(act, record, voucher.fund, statement, application, redemption=redemption)
+
+
+def order_due(actor: Actor) -> tuple[int, list[tuple[Redemption, Refused]]]:
+    """Order every payout whose public notice is over; returns how many, and which were refused and why."""
+    due = Redemption.objects.filter(state=State.NOTICE, notice_until__lt=clock.today()).order_by("id")
+    done, refused = 0, []
+    for redemption in due.select_related("voucher")[:ORDERED_PER_RUN_MAX]:
+        try:
+            order(actor, redemption=redemption)
+        except Refused as error:
+            refused.append((redemption, error))
+        else:
+            done += 1
+    return done, refused
+
+
+def order_for(act: Act, application: Application) -> Payout:
+    """Order the grant of an approved application, inside the action that approves it. Asked again, the same one.
+
+    Raises Refused: no fund, the fund is exhausted, no account, no amount.
+    """
+    if found := Payout.objects.filter(application=application).first():
+        return found
+    fund = vouchers.fund_for(application)
+    if not application.amount_fen:
+        raise vouchers.refusal(fund, "no_amount")
+    _check_account(application)
+    subject = f"policy.application:{application.pk}"
+    record = act.record(application, {"fund": fund, "amount_fen": application.amount_fen, "ordered": True})
+    item = Hold(fund.authority, subject, application.amount_fen, earmark=fund.earmark)
+    vouchers.reserve(act, fund, item, record)
+    services.commit_part(act, record, item)
+    line = _line(application, "policy.grant", application.amount_fen, {"application": application.number})
+    statement = _pay(act, record, fund, subject, line, application.number, final=True)
+    return _keep(act, record, fund, statement, application, granted=application)
+
+
+def _check_account(application: Application) -> None:
+    if not application.account_confirmed:
+        raise Refused(
+            _("The firm has not confirmed to which account the money goes."), code="no_account",
+            application=application.pk,
+        )
+
+
+def _line(owner: Redemption | Application, description: str, amount: int, params: dict[str, str]) -> LineDraft:
+    return LineDraft(owner.party, "subsidy", 0, description, amount=amount, params=params)
+
+
+def _pay(
+    act: Act, record: LogRecord, fund: Fund, subject: str, line: LineDraft, contract: str, *, final: bool
+) -> Statement:
+    """The authority's statement, issued and accepted at once."""
+    statement = services.issue_statement(
+        act, record, desk=DESK, subject=subject, payer=fund.authority, lines=[line], contract=contract, final=final,
+        earmark=fund.earmark, contest_until=clock.today(),
+    )  # fmt: skip
+    return services.accept(act, record, statement)
+
+
+def _keep(
+    act: Act, record: LogRecord, fund: Fund, statement: Statement, application: Application, *,
+    redemption: Redemption | None = None, granted: Application | None = None,
+) -> Payout:  # fmt: skip
+    owner = redemption or granted
+    assert owner is not None
+    assert owner.amount_fen
+    return Payout.objects.create(
+        fund=fund, party=owner.party, redemption=redemption, application=granted, statement=statement,
+        amount_fen=owner.amount_fen, bank_name=application.bank_name, account_number=application.account_number,
+        ordered_at=act.at, record=record,
+    )  # fmt: skip
+
+
+# --- what the bank says -----------------------------------------------------------------------------------------------
+
+
+def on_paid(act: Act, record: LogRecord, statements: Sequence[Statement]) -> None:
+    """The bank has reported statements of this desk as paid (a hook of the book, in the same transaction)."""
+    payouts = Payout.objects.filter(statement__in=statements).select_related("redemption", "application")
+    for payout in payouts.order_by("id"):
+        payout.paid_at = act.at
+        payout.save(update_fields=["paid_at"])
+        if payout.redemption is not None:
+            payout.redemption.state = State.PAID
+            payout.redemption.save(update_fields=["state"])
+            RedemptionEvent.objects.create(
+                redemption=payout.redemption, kind=RedemptionEvent.Kind.PAID, at=act.at, amount=payout.amount_fen,
+                record=record,
+            )
+        if payout.application is not None:
+            payout.application.state = Application.State.PAID_OUT
+            payout.application.save(update_fields=["state"])
+            ApplicationEvent.objects.create(
+                application=payout.application, kind=ApplicationEvent.Kind.PAID_OUT, at=act.at,
+                content={"amount_fen": payout.amount_fen}, record=record,
+            )  # fmt: skip
+
+
+# --- claiming back ----------------------------------------------------------------------------------------------------
+
+
+@action("policy.payout.claw_back")
+def claw_back(act: Act, *, payout: Payout, amount_fen: int, reason: str) -> ClawBack:
+    """Claim a paid payout back, or a part of it: the firm gets a statement, which it may contest."""
+    act.require(PAY_OUT)
+    payout = Payout.objects.select_related("fund__authority", "party", "redemption", "statement").select_for_update(
+        of=("self",)
+    ).get(pk=payout.pk)
+    reason = reason.strip()
+    if not 1 <= len(reason) <= REASON_MAX:
+        raise invalid("reason", reason[:40], _("say why in 1 to %(max)s characters") % {"max": REASON_MAX})
+    if payout.paid_at is None:
+        raise Conflict(_("This payout is not paid yet."), code="not_paid")
+    left = payout.amount_fen - sum(payout.claw_backs.values_list("amount_fen", flat=True))
+    if not 0 < amount_fen <= left:
+        raise invalid("amount", services.show(amount_fen, services.CNY), _("at most %(left)s yuan") % {
+            "left": services.show(left, services.CNY)
+        })  # fmt: skip
+    salt = payout.redemption.salt if payout.redemption else f"{payout.pk}"
+    told = {"amount_fen": amount_fen, "reason": salted(salt, reason)}
+    record = act.record(payout, told)
+    line = LineDraft(payout.fund.authority, "claw_back", 0, "policy.claw_back", amount=amount_fen,
+                     params={"payout": str(payout)})  # fmt: skip
+    statement = services.issue_statement(
+        act, record, desk=DESK, subject=f"policy.payout:{payout.pk}", payer=payout.party, lines=[line], secured=False,
+        contract=str(payout), contest_until=services.contest_deadline(clock.today(), CONTEST_WORKING_DAYS),
+    )
+    if payout.redemption is not None:
+        redemptions.record_event(
+            act, payout.redemption, RedemptionEvent.Kind.CLAWED_BACK, {"amount_fen": amount_fen}, reason, amount_fen
+        )
+    return ClawBack.objects.create(
+        payout=payout, party=payout.party, amount_fen=amount_fen, reason=reason, statement=statement, at=act.at,
+        record=record,
+    )
