@@ -18,12 +18,11 @@ from huoshui.policy.matching import Match, is_draft
 from huoshui.policy.models import Application
 from huoshui.registry.models import Decision, FactSource, Publication
 from huoshui.registry.view import Cell
-from huoshui.rules import KIND, CriterionResult, Explanation, Field, Pack, TestResult, Verdict
+from huoshui.rules import KIND, CriterionResult, Explanation, Field, Pack, Question, TestResult, Verdict
 from huoshui.rules import words as rule_words
 from huoshui.rules.model import AllOf, AnyOf, Kind, Window
-from huoshui.rules.questions import Question
 
-QUESTIONS_FIRST: Final = 5
+STEPS_MAX: Final = 3
 LEVELS: Final = {
     Verdict.MET: "good", Verdict.UNMET: "bad", Verdict.UNKNOWN: "watch", Verdict.MANUAL: "info", Verdict.NA: "none",
 }  # fmt: skip
@@ -75,7 +74,8 @@ class Row:
 
     @property
     def says(self) -> str:
-        return self.pack.benefit.text if self.pack.benefit else self.pack.audience_text
+        """What it brings, or the class that it gives."""
+        return class_title(self.explanation) or (self.pack.benefit.text if self.pack.benefit else "")
 
     @property
     def amount(self) -> str:
@@ -97,15 +97,23 @@ class Row:
         return self.window.first if self.window and self.closed else None
 
     @property
-    def can_apply(self) -> bool:
-        """Whether an application would be taken today."""
-        met = self.explanation.verdict in (Verdict.MET, Verdict.MANUAL)
-        return met and not self.draft and not self.closed and self.pack.benefit is not None and self.by_office
+    def by_application(self) -> bool:
+        """Whether an office gives it on application."""
+        return needs.by_application(self.pack)
 
     @property
-    def by_office(self) -> bool:
-        """Whether it is the office that gives it: a tax benefit is claimed in the tax return."""
-        return self.pack.benefit is not None and self.pack.benefit.kind not in ("tax", "credit")
+    def taken(self) -> str:
+        """Where it is taken, when not by an application here."""
+        ways = {"tax": _("in the tax return"), "credit": _("with the bank")}
+        return ways.get(self.pack.benefit.kind, "—") if self.pack.benefit else "—"
+
+    @property
+    def can_apply(self) -> bool:
+        """Whether an application would be taken today."""
+        verdict = self.explanation.verdict
+        by_itself = self.pack.no_application and verdict is Verdict.MET
+        return verdict in (Verdict.MET, Verdict.MANUAL) and not (by_itself or self.draft or self.closed) \
+            and self.by_application
 
 
 def row(found: Match, explanation: Explanation) -> Row:
@@ -113,8 +121,15 @@ def row(found: Match, explanation: Explanation) -> Row:
     pack = explanation.pack
     return Row(
         pack, explanation, found.on, needs.window_of(pack, found.on), needs.is_closed(pack, found.on),
-        words.why(explanation), (),
+        words.why(explanation), steps(explanation),
     )  # fmt: skip
+
+
+def steps(explanation: Explanation) -> tuple[str, ...]:
+    """What would change it, cheapest first; nothing where what stands against it says the same."""
+    if explanation.blocking is not None and len(explanation.steps) == 1:
+        return ()
+    return tuple(words.plan(plan, explanation.judged_by) for plan in explanation.steps[:STEPS_MAX])
 
 
 @dataclass(frozen=True)
@@ -131,6 +146,11 @@ class Groups:
     def amount_fen(self) -> int:
         """What is certain, in money."""
         return sum(one.explanation.amount_fen or 0 for one in self.get if not one.draft)
+
+    @property
+    def can_apply(self) -> bool:
+        """Whether anything can be applied for today."""
+        return any(one.can_apply for one in (*self.get, *self.person))
 
     @property
     def says_amount(self) -> str:
@@ -152,10 +172,8 @@ def groups(found: Match) -> Groups:
 
 
 def is_near(explanation: Explanation) -> bool:
-    """Whether one thing alone stands against it, and it is one that a firm can change."""
-    if explanation.verdict is not Verdict.UNMET or explanation.blocker < 0:
-        return False
-    return explanation.blocking is None or explanation.blocking.kind is not Kind.VETO
+    """Whether one thing alone stands against it, and it is one that can be changed."""
+    return explanation.verdict is Verdict.UNMET and explanation.blocker >= 0 and bool(explanation.steps)
 
 
 def _most(explanation: Explanation) -> int:
@@ -180,8 +198,9 @@ class Asked:
 
 
 def questions(found: Match, wrong: AnswerForm | None = None) -> list[Asked]:
-    """The missing facts of all packs, those that decide most first."""
-    return [_asked(found, question, wrong) for question in found.questions]
+    """The missing facts of all packs, those that decide most first; before them the one whose answer was wrong."""
+    rows = [_asked(found, question, wrong) for question in found.questions]
+    return sorted(rows, key=lambda one: one.form is not wrong)
 
 
 def questions_of(found: Match, explanation: Explanation) -> list[Asked]:
@@ -304,11 +323,31 @@ class CriterionRow:
     decisive: bool
 
 
-def criteria(found: Match, explanation: Explanation) -> list[CriterionRow]:
-    """All criteria of a pack with their trees, those that stand against it first."""
-    rows = [_criterion(found, explanation, one) for one in explanation.criteria]
-    order = {"bad": 0, "watch": 1, "info": 2, "good": 3, "none": 4}
-    return sorted(rows, key=lambda one: order[one.level])
+@dataclass(frozen=True)
+class Criteria:
+    """The criteria of a pack by what they say, so that what stands against it is read first."""
+
+    against: tuple[CriterionRow, ...]
+    missing: tuple[CriterionRow, ...]
+    person: tuple[CriterionRow, ...]
+    scores: tuple[CriterionRow, ...]
+    exemptions: tuple[CriterionRow, ...]
+    met: tuple[CriterionRow, ...]
+    others: tuple[CriterionRow, ...]
+
+
+def criteria(found: Match, explanation: Explanation) -> Criteria:
+    """All criteria of a pack with their trees."""
+    places: dict[str, list[CriterionRow]] = {name: [] for name in Criteria.__dataclass_fields__}
+    by_verdict = {
+        Verdict.UNMET: "against", Verdict.UNKNOWN: "missing", Verdict.MANUAL: "person", Verdict.MET: "met",
+        Verdict.NA: "others",
+    }  # fmt: skip
+    by_kind = {Kind.SCORE: "scores", Kind.EXEMPTION: "exemptions"}
+    for one in explanation.criteria:
+        place = by_kind.get(one.criterion.kind, by_verdict[one.verdict])
+        places[place].append(_criterion(found, explanation, one))
+    return Criteria(**{name: tuple(rows) for name, rows in places.items()})
 
 
 def _criterion(found: Match, explanation: Explanation, one: CriterionResult) -> CriterionRow:
@@ -374,14 +413,14 @@ def about(found: Match, explanation: Explanation) -> dict[str, Any]:
             (one, rule_words.test(one.when, pack, tongue, found.on), found.shelf.pack(one.pack).header.title)
             for one in pack.transitions
         ],
-        "scoring": words.scoring(explanation), "class_title": _class_title(explanation),
+        "scoring": words.scoring(explanation), "class_title": class_title(explanation),
         "window": window, "window_word": _window_word(pack, found.on, window),
         "window_note": _window_note(found.on, window), "in_force": _in_force(pack),
         "judgements": words.judgements(explanation),
     }  # fmt: skip
 
 
-def _class_title(explanation: Explanation) -> str:
+def class_title(explanation: Explanation) -> str:
     classes = explanation.judged_by.classes
     if classes is None or explanation.class_id is None:
         return ""
@@ -449,6 +488,12 @@ def stored_criteria(decision: Decision) -> list[StoredCriterion]:
             criterion.title, criterion.clause, rule_words.verdict(verdict, language()), LEVELS[verdict]
         ))
     return rows
+
+
+def stored_verdict(decision: Decision) -> StoredCriterion:
+    """What a decision said as a whole."""
+    verdict = Verdict[decision.verdict.upper()]
+    return StoredCriterion("", "", rule_words.verdict(verdict, language()), LEVELS[verdict])
 
 
 def stored_packs(decision: Decision) -> list[tuple[str, int, str]]:

@@ -27,12 +27,12 @@ from huoshui.registry import queries as registry
 from huoshui.registry import services, view
 from huoshui.registry.models import Decision, Party, Publication
 from huoshui.registry.view import Cell
-from huoshui.rules import Explanation, Library, Pack, Stage, Verdict
-from huoshui.rules.questions import Question, questions
+from huoshui.rules import Explanation, Library, Pack, Question, Stage, Verdict
 
 PACKS_MAX: Final = 512
 LIBRARIES_MAX: Final = 64
 DECIDED: Final = "policy.match"
+UNTIL: Final = ".until"
 CLAIM_AMOUNTS: Final = ("claim.contract-amount", "claim.settled", "claim.paid", "claim.claimed")
 Value = int | str | bool | date
 Member = tuple[int, str]
@@ -136,7 +136,7 @@ class Match:
     @property
     def questions(self) -> list[Question]:
         """The missing facts of the party (not of a claim to come), those that decide most first."""
-        return [one for one in questions(self.explanations) if not one.field.of_claim]
+        return _with_certificates([one for one in rules.questions(self.explanations) if not one.field.of_claim])
 
     def of(self, pack_id: str) -> Explanation:
         """What one pack says. Raises Missing."""
@@ -151,6 +151,13 @@ class Match:
         if pack_id in self.shelf.listed:
             return self.of(pack_id)
         return rules.explain(self.shelf.library, pack_id, self.known.row, self.on)
+
+
+def _with_certificates(found: list[Question]) -> list[Question]:
+    """Whether a certificate is held is asked before until when: the two are one question, and a no settles both."""
+    by_column = {one.column: one for one in found}
+    return [one for one in found if one.column.removesuffix(UNTIL) == one.column
+            or one.column.removesuffix(UNTIL) not in by_column]  # fmt: skip
 
 
 def row(party: Party, as_of: date, known_at: datetime | None = None) -> Known:
@@ -209,7 +216,7 @@ def decide(
     }  # fmt: skip
     decision = services.decide(
         act, party=party, kind=kind, subject=subject, verdict=explanation.verdict.name.lower(),
-        digests=[stand.library[name].digest for name in _family(stand, pack_id)], trace=canonical.plain(trace),
+        digests=[stand.library[name].digest for name in _family(stand, pack_id, stage)], trace=canonical.plain(trace),
     )
     return decision, explanation
 
@@ -232,14 +239,17 @@ def _cited(cell: Cell) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _family(stand: Shelf, pack_id: str) -> list[str]:
-    """The pack and those that its transitions lead to, in a fixed order."""
-    found, waiting = [pack_id], [pack_id]
+def _family(stand: Shelf, pack_id: str, stage: Stage) -> list[str]:
+    """The pack, those that its transitions lead to, and those that fill a field that these read, in a fixed order."""
+    library, found, waiting = stand.library, [pack_id], [pack_id]
     while waiting:
-        for transition in stand.library[waiting.pop()].transitions:
-            if transition.pack not in found:
-                found.append(transition.pack)
-                waiting.append(transition.pack)
+        pack = library[waiting.pop()]
+        read = {field.code for field, _year in library.columns(stand.on, stage, packs=[pack.id]).values()}
+        fillers = (each.id for each in library.fillers(stand.on) if each.classes and each.classes.field in read)
+        for name in (*(each.pack for each in pack.transitions), *fillers):
+            if name not in found:
+                found.append(name)
+                waiting.append(name)
     return found
 
 

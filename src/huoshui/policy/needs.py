@@ -1,7 +1,8 @@
 """What applying takes: the window, and the documents, each asked for once (最多报一次).
 
-A document that several packs want is one need. It is not asked for when the centre keeps it, when what it proves is on
-record from somebody other than the firm, or when the firm handed it in within the last year.
+A document that several packs want is one need. Those that prove a claim on a voucher come with its redemption. It is
+not asked for when the centre keeps it, when what it proves is on record from somebody other than the firm, or when the
+firm handed it in within the last year.
 """
 
 import hashlib
@@ -41,6 +42,8 @@ def of(found: Match, packs: Sequence[Pack]) -> list[Need]:
     wanted: dict[str, list[tuple[Pack, Material]]] = {}
     for pack in packs:
         for material in pack.materials:
+            if _is_of_claim(pack, material):
+                continue
             wanted.setdefault(key_of(material), []).append((pack, material))
     filed = _filed(found, list(wanted))
     rows = [
@@ -48,6 +51,11 @@ def of(found: Match, packs: Sequence[Pack]) -> list[Need]:
         for key, pairs in wanted.items()
     ]
     return sorted(rows, key=lambda need: (not need.asked, need.title))
+
+
+def _is_of_claim(pack: Pack, material: Material) -> bool:
+    """Whether it proves a claim to come (a contract, an invoice): it is handed in with the redemption."""
+    return bool(material.facts) and all(pack.fields[code].of_claim for code in material.facts)
 
 
 def key_of(material: Material) -> str:
@@ -98,3 +106,9 @@ def window_of(pack: Pack, on: date) -> Window | None:
 def is_closed(pack: Pack, on: date) -> bool:
     """Whether the pack has windows and none is open."""
     return bool(pack.windows) and not any(is_open(window, on) for window in pack.windows)
+
+
+def by_application(pack: Pack) -> bool:
+    """Whether an office gives it on application: a tax benefit is taken in the tax return, a credit at the bank, and
+    a class (size of enterprise) is nothing to apply for."""
+    return pack.benefit is not None and pack.benefit.kind not in ("tax", "credit") and pack.classes is None

@@ -9,9 +9,24 @@ from typing import Final
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
-from huoshui.rules import CriterionResult, Explanation, Field, Pack, Verdict
+from huoshui.rules import CriterionResult, Explanation, Field, Pack, TestResult, Verdict
 from huoshui.rules import words as rule_words
-from huoshui.rules.model import AllOf, Compare, Dated, Kind, Manual, Op, Test, tests_of
+from huoshui.rules.model import (
+    Age,
+    AllOf,
+    Amount,
+    AnyOf,
+    Certificate,
+    Compare,
+    Dated,
+    Flag,
+    Kind,
+    Manual,
+    Op,
+    Test,
+    tests_of,
+)
+from huoshui.rules.steps import Change, Plan
 
 NAMED_MAX: Final = 3
 """So many conditions or facts are named in a sentence; the others are counted."""
@@ -86,7 +101,7 @@ def why_not(one: Explanation) -> str:
 
 
 def sole(one: Explanation) -> str:
-    """The one thing that stands against it, and how far it is."""
+    """The one thing that stands against it: what it comes to now, what it must be, how far that is."""
     pack, criterion = one.judged_by, one.blocking
     if criterion is None:
         assert pack.scoring is not None, "the blocker that is no criterion is the scoring"
@@ -95,12 +110,34 @@ def sole(one: Explanation) -> str:
             "The score falls short by %(n)s point (%(clause)s).", "The score falls short by %(n)s points (%(clause)s).",
             short,
         ) % {"n": short, "clause": pack.scoring.clause}
-    distance = margin(one.margin, criterion.test, pack)
-    sentence = _("%(title)s (%(clause)s): %(asks)s.") % {
-        "title": criterion.title, "clause": criterion.clause,
-        "asks": rule_words.criterion(criterion, pack, language()),
+    judged = next(each for each in one.criteria if each.criterion is criterion)
+    if judged.tree is None or criterion.kind is Kind.VETO:
+        return _("%(title)s (%(clause)s).") % {"title": criterion.title, "clause": criterion.clause}
+    told = [_leaf(leaf, pack) for leaf in against(judged.tree)[:NAMED_MAX]]
+    return _("%(title)s: %(told)s (%(clause)s).") % {
+        "title": criterion.title, "clause": criterion.clause, "told": ("；" if is_chinese() else "; ").join(told),
+    }  # fmt: skip
+
+
+def against(tree: TestResult) -> list[TestResult]:
+    """The single tests by which a test is unmet; of an any-of, those of the member with the fewest."""
+    if not isinstance(tree.test, AllOf | AnyOf):
+        return [tree]
+    inner = [against(child) for child in tree.children if child.verdict is Verdict.UNMET]
+    if isinstance(tree.test, AllOf):
+        return [leaf for leaves in inner for leaf in leaves]
+    return min(inner, key=len, default=[])
+
+
+def _leaf(leaf: TestResult, pack: Pack) -> str:
+    """A single test, what it comes to and how far that is."""
+    asks = rule_words.test(leaf.test, pack, language())
+    if leaf.measured is None or not isinstance(leaf.test, Compare):
+        return asks
+    now = rule_words.measured(leaf.measured, leaf.test.measure, pack, language(), leaf.test.unit)
+    return _("%(asks)s, now %(now)s. %(distance)s") % {
+        "asks": asks, "now": now, "distance": margin(leaf.margin, leaf.test, pack)
     }
-    return f"{sentence} {distance}".strip()
 
 
 def margin(distance: int | None, test: Test | None, pack: Pack) -> str:
@@ -138,6 +175,45 @@ def judgements(one: Explanation) -> list[str]:
 
 
 # --- scores and plans -------------------------------------------------------------------------------------------------
+
+
+def plan(found: Plan, pack: Pack) -> str:
+    """Changes that together suffice, with the points that they bring."""
+    told = ("；" if is_chinese() else "; ").join(_change(each, pack) for each in found.changes)
+    if found.points is None:
+        return told
+    return _("%(changes)s; %(total)s points in all") % {"changes": told, "total": found.points}
+
+
+def _change(each: Change, pack: Pack) -> str:
+    told = _what(each, pack)
+    if each.points_to is None:
+        return told
+    return _("%(change)s gives %(points)s points") % {"change": told, "points": each.points_to}
+
+
+def _what(each: Change, pack: Pack) -> str:
+    """One change as something to do, or a day to wait for."""
+    of = each.measure
+    if isinstance(of, Certificate):
+        return _("obtain a valid certificate: %(title)s") % {
+            "title": rule_words.field(of.field, pack.fields, language())
+        }
+    if isinstance(of, Flag):
+        title = rule_words.field(of.field, pack.fields, language())
+        return (_("make it so: %(title)s") if each.needed else _("clear away: %(title)s")) % {"title": title}
+    sizes = {
+        name: rule_words.measured(int(size), of, pack, language(), each.unit)
+        for name, size in (("now", each.now or 0), ("needed", each.needed), ("delta", abs(each.delta or 0)))
+    }
+    if isinstance(of, Age) and each.day is not None:
+        return _("wait until %(day)s") % {"day": each.day}
+    title = rule_words.measure(of, pack, language())
+    rises = (each.delta or 0) > 0
+    if rises and isinstance(of, Amount) and pack.fields[of.terms[0].field].kind == "integer":
+        return _("%(delta)s more: %(title)s") % ({"title": title} | sizes)
+    up, down = _("raise %(title)s from %(now)s to %(needed)s"), _("lower %(title)s from %(now)s to %(needed)s")
+    return (up if rises else down) % ({"title": title} | sizes)
 
 
 def points(one: CriterionResult) -> str:

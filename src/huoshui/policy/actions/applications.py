@@ -102,7 +102,9 @@ def _check_open(party: Party, pack: Pack, on: date) -> None:
     named = {"title": pack.header.title}
     if matching.is_draft(pack):
         raise Refused(_("“%(title)s” is a draft: nobody can apply for it yet.") % named, code="draft", pack=pack.id)
-    if pack.windows and not any(needs.is_open(window, on) for window in pack.windows):
+    if not needs.by_application(pack):
+        raise Refused(_("“%(title)s” is not given by application.") % named, code="no_application", pack=pack.id)
+    if needs.is_closed(pack, on):
         raise Refused(_("“%(title)s” takes no applications today.") % named, code="closed", pack=pack.id)
     standing = Application.objects.filter(party=party, pack=pack.id)
     if standing.filter(state=State.SUBMITTED).exists():

@@ -36,9 +36,10 @@ SPRING = (4, 20)
 STRONG, NEAR, UNKNOWN, CONFLICT, PLAIN, MIXED = range(6)
 YEARS = 3
 TAX, OFFICIAL = "税务", "官方"
-CONDUCT = (
+NO_FOR_MOST = (
     "abnormal", "dishonest", "incident.three", "incident.year", "incident.two", "restricted", "data-fraud",
-    "single-champion", "little-giant.group",
+    "single-champion", "little-giant.group", "award.any", "award.national", "award.national.five",
+    "award.national.top-five", "award.provincial", "standard.led", "rd-body.provincial", "innovation-demo", "ip-demo",
 )  # fmt: skip
 YES, NO = "是", "否"
 
@@ -96,7 +97,7 @@ def _firms() -> Iterator[Firm]:
 
 def _rd(kind: int, dice: random.Random) -> tuple[int, ...]:
     """R&D in basis points of revenue, by year."""
-    usual = {STRONG: 680, NEAR: 260, UNKNOWN: 420, CONFLICT: 560, PLAIN: 90, MIXED: 470}[kind]
+    usual = {STRONG: 680, NEAR: 320, UNKNOWN: 420, CONFLICT: 560, PLAIN: 90, MIXED: 470}[kind]
     return tuple(usual + dice.randint(-20, 60) for _year in range(YEARS))
 
 
@@ -142,7 +143,7 @@ def _register_row(firm: Firm, this_year: int) -> dict[str, str]:
     if firm.kind == UNKNOWN:
         return {"resident": YES, "abnormal": NO, "restricted": NO}
     row = {"resident": YES, "legal-entity": YES, "vat.general": YES, "tax.books": YES, "ip.class1": "0"}
-    row |= {name: NO for name in CONDUCT if firm.kind != CONFLICT or name != "abnormal"}
+    row |= {name: NO for name in NO_FOR_MOST if firm.kind != CONFLICT or name != "abnormal"}
     until = f"{this_year + 1}-11-30"
     if firm.kind == STRONG:
         row |= {
@@ -155,8 +156,7 @@ def _register_row(firm: Firm, this_year: int) -> dict[str, str]:
     elif firm.kind == NEAR:
         row |= {"ip.class2": "3", "ip.core": YES, "tech-sme": NO, "innovative-sme": NO, "high-tech": NO,
                 "premises.fixed": YES, "operating": YES, "credit.good": YES, "tax.grade": "B",
-                "segment.since": f"{this_year - 5}-06-01", "product.strategic": NO, "award.any": NO,
-                "rd-body.provincial": NO}  # fmt: skip
+                "segment.since": f"{this_year - 5}-06-01", "product.strategic": NO}  # fmt: skip
     elif firm.kind == CONFLICT:
         row |= {"ip.class2": "5", "premises.fixed": YES, "tax.grade": "B"}
     elif firm.kind == MIXED:

@@ -205,6 +205,6 @@ def decision(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "policy/decision.html", {
         "decision": found, "party": found.party, "rows": match_rows.stored_criteria(found),
         "facts": match_rows.stored_facts(found), "digests": match_rows.stored_packs(found),
+        "verdict": match_rows.stored_verdict(found), "amount_fen": found.trace["amount_fen"],
         "replayed": matching.replay(found) if "verify" in request.GET else None,
-        "amount_fen": found.trace["amount_fen"],
     })  # fmt: skip

@@ -15,13 +15,14 @@ from huoshui.base import clock
 from huoshui.base.errors import invalid
 from huoshui.base.requests import actor_of
 from huoshui.base.views import page, post_action
-from huoshui.policy import answers, match_rows, matching, queries
+from huoshui.policy import answers, match_rows, matching, needs, queries
 from huoshui.policy.forms_match import AnswerForm, OnForm
 from huoshui.policy.permissions import APPLY, OVERSEE, READ
 from huoshui.registry.models import Party
 
 ROWS_PER_PAGE = 30
 YEARS_BACK_MAX = 20
+QUESTIONS_FIRST = 6
 
 
 @page(READ)
@@ -61,9 +62,11 @@ def _context(
     found = matching.explanations(actor, party, on)
     today = on == clock.today()
     may_answer = today and answers.may_answer(actor, party)
+    questions = match_rows.questions(found, wrong)
     return {
         "party": party, "on": on, "today": today, "match": found, "groups": match_rows.groups(found),
-        "questions": match_rows.questions(found, wrong),
+        "questions": questions, "first_questions": questions[:QUESTIONS_FIRST],
+        "more_questions": questions[QUESTIONS_FIRST:],
         "may_answer": may_answer, "may_apply": today and actor.can(APPLY, party), "own": queries.own_entity(actor),
         "running": queries.applications(actor, party=party, state="submitted").count(),
         "on_form": OnForm(initial={"on": on}), "officer": actor.can(OVERSEE),
@@ -100,6 +103,7 @@ def pack(request: HttpRequest, pk: int, pack_id: str) -> HttpResponse:
     return render(request, "policy/match_pack.html", {
         "party": party, "on": on, "today": on == clock.today(), "row": match_rows.row(found, explained),
         "criteria": match_rows.criteria(found, explained), "shown": match_rows.about(found, explained),
+        "by_application": needs.by_application(explained.pack),
         "questions": match_rows.questions_of(found, explained), "may_apply": actor.can(APPLY, party),
         "may_answer": on == clock.today() and answers.may_answer(actor, party), "standing": standing,
     })  # fmt: skip
