@@ -140,8 +140,8 @@ class RdForm(forms.Form):
         for row in range(self.asset_rows):
             if data.get(f"cost{row}") is not None:
                 months = data.get(f"months{row}") or rd.MONTHS_USUAL
-                last = data.get(f"last{row}") or (None, None)
-                yield Asset(data[f"name{row}"], data[f"cost{row}"], *data[f"first{row}"], months, *last)
+                (year, month), (last_year, last_month) = data[f"first{row}"], data.get(f"last{row}") or (None, None)
+                yield Asset(data[f"name{row}"], data[f"cost{row}"], year, month, months, last_year, last_month)
 
     def show(self, error: Invalid) -> None:
         """Mark the fields that an action objected to; rows of the refusal count what was filled in."""

@@ -158,7 +158,8 @@ class BatchRow(OfParty):
 
 
 class Push(models.Model):
-    """A list of entities that were told about one pack, and why them. `text` is the office's own and not in the log."""
+    """A list of entities that were told about one pack, and why them. `detail` is the criterion that they are short of,
+    or the column that is missing; `text` is the office's own and not in the log."""
 
     class Reason(models.TextChoices):
         """Why these."""
@@ -201,12 +202,15 @@ class Push(models.Model):
 
 
 class Telling(OfParty):
-    """One entity of a push list: when it looked, whether it declined. What it then did is seen from what it did."""
+    """One entity of a push list: when it looked, whether it declined. What it then did is seen from what it did.
+
+    `fact` is the code of the fact that was missing."""
 
     push = models.ForeignKey(Push, models.PROTECT, related_name="tellings")
     party = models.ForeignKey(Party, models.PROTECT, related_name="tellings")
     pack = models.CharField(max_length=100)
     reason = models.CharField(max_length=10, choices=Push.Reason.choices)
+    fact = models.CharField(max_length=50, blank=True)
     told_at = models.DateTimeField()
     seen_at = models.DateTimeField(null=True)
     declined_at = models.DateTimeField(null=True)
