@@ -246,19 +246,29 @@ def floor_of(a: Number, b: Number) -> Number:
 
 def least(a: Number, b: Number) -> Number:
     """The smaller; unknown if one is."""
+    if isinstance(a, pl.Series) and isinstance(b, int) and not some(a > b):
+        return a
     pair = _pair(a, b)
-    return None if pair is None else _either_number(pair[0] < pair[1], *pair)
+    return None if pair is None else _first_of(pair[0] < pair[1], *pair)
 
 
 def most(a: Number, b: Number) -> Number:
     """The greater; unknown if one is."""
+    if isinstance(a, pl.Series) and isinstance(b, int) and not some(a < b):
+        return a
     pair = _pair(a, b)
-    return None if pair is None else _either_number(pair[0] > pair[1], *pair)
+    return None if pair is None else _first_of(pair[0] > pair[1], *pair)
 
 
-def _either_number(first: Bits, a: int | pl.Series, b: int | pl.Series) -> Number:
-    """`a` where it comes first, else `b`, and null where one is: a null in `first` takes `b`, so `a` is asked apart."""
-    return choose(known(a), choose(first, a, b), None)
+def _first_of(first: Bits, a: int | pl.Series, b: int | pl.Series) -> Number:
+    """`a` where `first`, else `b`, and null where one is. `first` is null there too, which takes what stands last."""
+    if isinstance(first, bool):
+        return a if first else b
+    if isinstance(a, pl.Series) and a.null_count():
+        a, b, first = b, a, ~first
+        if isinstance(a, pl.Series) and a.null_count():
+            return choose(known(a), choose(first, a, b), None)
+    return choose(first, a, b)
 
 
 def full(number: Number, rows: int, dtype: type[pl.DataType], name: str) -> pl.Series:

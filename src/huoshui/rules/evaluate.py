@@ -1,7 +1,8 @@
 """Packs over a million entities: columns in, columns out, with reasons.
 
-The frame is judged in slices that fit the processor's cache, on as many threads as Polars has; nothing but the results
-is kept, so a caller with more rows than memory passes one part of them at a time.
+The frame is judged in slices, on as many threads as Polars has: large enough that the work outweighs the calls, small
+enough that what a slice needs is little beside the results. A caller with more rows than memory passes one part of them
+at a time.
 """
 
 import datetime as dt
@@ -17,10 +18,11 @@ from .algebra import Bits, Number, both, choose, either, full, known, least, mos
 from .judging import Columns, Judging, judging_on, truth
 from .library import Branch, Library
 from .model import Pack, Stage, Test, Verdict
-from .table import Table
+from .table import Table, lexicons_of
 
 T = TypeVar("T")
-SLICE_ROWS: Final = 1 << 17
+SLICE_ROWS_MIN: Final = 1 << 14
+SLICE_ROWS_MAX: Final = 1 << 19
 CRITERION: Final = "c."
 
 RESULT: Final = MappingProxyType({
@@ -67,16 +69,18 @@ def evaluate(
 
 def judged_slices(library: Library, frame: pl.DataFrame, on: dt.date, look: Callable[[Table], T]) -> list[T]:
     """What `look` gives for each slice of a frame, in order; classes are filled in."""
-    categories = {name: pl.Categories.random() for name, dtype in frame.schema.items() if dtype == pl.String}
+    lexicons = lexicons_of(frame)
 
     def work(offset: int) -> T:
-        table = Table.of_frame(frame.slice(offset, SLICE_ROWS), on, categories)
+        table = Table.of_frame(frame.slice(offset, rows), on, lexicons)
         fill(library, table)
         return look(table)
 
-    offsets = range(0, max(frame.height, 1), SLICE_ROWS)
-    with ThreadPoolExecutor(min(len(offsets), pl.thread_pool_size())) as pool:
-        return list(pool.map(work, offsets))
+    threads = pl.thread_pool_size()
+    rows = min(SLICE_ROWS_MAX, max(SLICE_ROWS_MIN, -(-frame.height // threads)))
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, range(0, max(frame.height, 1), rows)))
 
 
 def fill(library: Library, table: Table) -> None:

@@ -95,15 +95,14 @@ def _truth(test: Test, table: Table) -> Truth:
         return compare(test.measure, test.op, test.threshold.value, table)
     if isinstance(test, Member):
         text = table.text(test.field)
-        listed = set(test.values)
-        among = text.among(lambda name: name.startswith(test.values) if test.prefix else name in listed)
+        among = text.among(test.values, test.prefix)
         return holds(no(among) if test.negated else among, text.known)
     if isinstance(test, Flag):
         name = column_of(Term(test.field, test.year), table.on)
         flag = table.flag(name)
         return holds(flag if test.value else no(flag), table.known(name))
     if isinstance(test, Dated):
-        return Plain(table.number(test.field), table.known(test.field)).compare(test.op, day_number(test, table))
+        return Plain(table, (test.field,), table.number(test.field)).compare(test.op, day_number(test, table))
     if isinstance(test, (Certificate, AllOf)):
         return all_of(truth(each, table) for each in members(test))
     if isinstance(test, AnyOf):
@@ -269,7 +268,7 @@ def value_of(money: Money, table: Table) -> Number:
     if isinstance(money, Fixed):
         return money.fen
     if isinstance(money, FromFacts):
-        return amount(money.amount, table)[0]
+        return amount(money.amount, table)
     if isinstance(money, Share):
         rate = _first_case([(truth(test, table), bps) for test, bps in money.rate.cases], money.rate.otherwise)
         return _share(money, value_of(money.of, table), rate)
@@ -301,9 +300,11 @@ def _remainder(of: Number, less: Number) -> Number:
 def _first_case(cases: Sequence[tuple[Truth, Number]], otherwise: Number) -> Number:
     """What the first case that is met gives; unknown from the first that is open."""
     result = otherwise
+    undecided: Bits = False
     for each, value in reversed(cases):
-        result = choose(each.sure, value, choose(each.open, None, result))
-    return result
+        result = choose(each.sure, value, result)
+        undecided = either(each.open, both(no(each.sure), undecided))
+    return choose(undecided, None, result)
 
 
 def upper_of(money: Money, table: Table) -> Number:
@@ -484,12 +485,16 @@ class Judging:
         for index, where in blocking:
             if not self.measurable(index) or not some(where):
                 continue
-            part = self.margin(index, self.table.where(where))
-            if isinstance(where, bool):
-                margin = part
+            if isinstance(where, bool) or self._is_light(index):
+                margin = choose(where, self.margin(index, self.table), margin)
             else:
-                spread.append((where, part))
+                spread.append((where, self.margin(index, self.table.where(where))))
         return {"blocker": weighted(digits, pl.Int16, -1), "margin": spread_over(spread, self.table.rows, margin)}
+
+    def _is_light(self, index: int) -> bool:
+        """Whether the margin is a subtraction, which costs less for all rows than picking those that need it."""
+        test = self.pack.criteria[index].test if index < len(self.pack.criteria) else None
+        return test is None or (isinstance(test, Compare) and isinstance(test.measure, Amount))
 
     def measurable(self, index: int) -> bool:
         if index == len(self.pack.criteria):

@@ -16,7 +16,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import cached_property, lru_cache, reduce
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ from .algebra import (
     times,
     wide,
 )
-from .model import BPS, Age, Amount, Growth, Measure, Op
+from .model import BPS, Age, Amount, Growth, Measure, Op, terms_of_measure
 from .table import EPOCH, Table, column_of
 
 VALUE_MAX: Final = 10**15
@@ -60,11 +60,22 @@ OPPOSITE: Final[Mapping[Op, Op]] = MappingProxyType({
 
 
 @dataclass(frozen=True)
-class Plain:
+class _Read:
+    """What a measure reads: it is known where all of `columns` are."""
+
+    table: Table
+    columns: tuple[str, ...]
+
+    @cached_property
+    def known(self) -> Bits:
+        return self.table.all_known(self.columns)
+
+
+@dataclass(frozen=True)
+class Plain(_Read):
     """A whole number: an amount, a count."""
 
     value: Number
-    known: Bits
 
     def compare(self, op: Op, threshold: int) -> Truth:
         if self.value is None:
@@ -79,11 +90,10 @@ class Plain:
 
 
 @dataclass(frozen=True)
-class Months:
+class Months(_Read):
     """Whole months from a date to `day`. `days` is the date in days since 1970-01-01."""
 
     days: Number
-    known: Bits
     day: dt.date
 
     def compare(self, op: Op, threshold: int) -> Truth:
@@ -98,7 +108,7 @@ class Months:
         return equal if op is Op.EQ else opposite(equal)
 
     def _at_least(self, months: int) -> Truth:
-        return Plain(self.days, self.known).compare(Op.LE, latest_start(self.day, months))
+        return Plain(self.table, self.columns, self.days).compare(Op.LE, latest_start(self.day, months))
 
     def floor(self) -> Number:
         if isinstance(self.days, pl.Series):
@@ -117,7 +127,7 @@ class Months:
 
 
 @dataclass(frozen=True)
-class Quotient:
+class Quotient(_Read):
     """a / b over `years` (0: a share; more: compound growth). MANUAL where b is not above zero.
 
     `a_max` and `b_max` bound the absolute values.
@@ -125,7 +135,6 @@ class Quotient:
 
     a: Number
     b: Number
-    known: Bits
     a_max: int
     b_max: int
     years: int
@@ -185,29 +194,23 @@ def measured(measure: Measure, table: Table) -> Value:
 
 
 def _measured(measure: Measure, table: Table) -> Value:
+    columns = tuple(column_of(term, table.on) for term in terms_of_measure(measure))
     if isinstance(measure, Amount):
-        return Plain(*amount(measure, table))
+        return Plain(table, columns, amount(measure, table))
     if isinstance(measure, Age):
         day = dt.date(table.on.year - 1, 12, 31) if measure.at_year_end else table.on
-        return Months(table.number(measure.field), table.known(measure.field), day)
+        return Months(table, columns, table.number(measure.field), day)
     if isinstance(measure, Growth):
         a, b, years = Amount((measure.last,)), Amount((measure.first,)), measure.years
     else:
         a, b, years = measure.numerator, measure.denominator, 0
-    (top, top_known), (bottom, bottom_known) = amount(a, table), amount(b, table)
-    return Quotient(top, bottom, both(top_known, bottom_known), limit(a), limit(b), years)
+    return Quotient(table, columns, amount(a, table), amount(b, table), limit(a), limit(b), years)
 
 
-def amount(measure: Amount, table: Table) -> tuple[Number, Bits]:
-    """The weighted sum, and where it is known."""
-    values = list[Number]()
-    is_known: Bits = True
-    for term in measure.terms:
-        name = column_of(term, table.on)
-        is_known = both(is_known, table.known(name))
-        value = table.number(name)
-        values.append(value if term.weight == 1 else times(value, term.weight))
-    return reduce(plus, values), is_known
+def amount(measure: Amount, table: Table) -> Number:
+    """The weighted sum; unknown where a term is."""
+    values = ((table.number(column_of(term, table.on)), term.weight) for term in measure.terms)
+    return reduce(plus, [value if weight == 1 else times(value, weight) for value, weight in values])
 
 
 def limit(measure: Amount) -> int:
@@ -227,7 +230,7 @@ def distance(measure: Measure, op: Op, threshold: int, table: Table) -> Number:
     value = measured(measure, table)
     low, high = value.floor(), value.ceiling()
     if isinstance(value, Quotient) and value.b is not None:
-        defined: Bits = both(known(value.b), value.b > 0)
+        defined: Bits = value.b > 0
         low, high = choose(defined, low, None), choose(defined, high, None)
     if isinstance(measure, Growth):
         threshold = max(-BPS, threshold)

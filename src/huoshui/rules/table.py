@@ -6,14 +6,15 @@ need (a margin, an upper bound, a transition).
 """
 
 import datetime as dt
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
 
-from .algebra import Bits, Number, choose, known
+from .algebra import Bits, Number, both, choose, known
 from .fields import Field
 from .model import Pack, Term
 
@@ -36,33 +37,60 @@ def dtype_of(field: Field) -> type[pl.DataType]:
     return {"text": pl.String, "date": pl.Date, "boolean": pl.Boolean}.get(field.kind, pl.Int64)
 
 
+class Lexicon:
+    """The texts of a column by number, growing as slices bring new ones, and which of them a test lists."""
+
+    def __init__(self, names: Sequence[str], categories: pl.Categories | None = None) -> None:
+        self.names, self.categories = names, categories
+        self._listed = dict[Hashable, np.ndarray]()
+
+    def reach(self, code: int) -> None:
+        """Know the texts up to a code (which is one more than the index)."""
+        if code > len(self.names) and self.categories is not None:
+            self.names = self.categories.to_series().to_list()
+
+    def listed(self, values: tuple[str, ...], prefix: bool) -> np.ndarray:
+        """For each code, whether the text is one of `values` (or starts with one); code 0 is no text."""
+        names, held = self.names, self._listed.get((values, prefix))
+        if held is None or len(held) <= len(names):
+            wanted = set(values)
+            held = np.array([False, *(name.startswith(values) if prefix else name in wanted for name in names)])
+            self._listed[values, prefix] = held
+        return held
+
+
 @dataclass(frozen=True)
 class Text:
-    """Texts as numbers: `codes` 0 where unknown, else one more than the index into `names`."""
+    """Texts as numbers: `codes` 0 where unknown, else one more than the index into the lexicon."""
 
     codes: int | pl.Series
-    names: Sequence[str]
+    lexicon: Lexicon
 
     @property
     def known(self) -> Bits:
         return self.codes > 0
 
-    def among(self, wanted: Callable[[str], bool]) -> Bits:
-        """In which rows the text is wanted; no where it is unknown."""
-        listed = [False, *(wanted(name) for name in self.names)]
-        if isinstance(self.codes, int):
-            return listed[self.codes]
-        return pl.Series(np.take(np.array(listed), self.codes.to_numpy()))
+    def among(self, values: tuple[str, ...], prefix: bool) -> Bits:
+        """In which rows the text is one of `values`, or starts with one; no where it is unknown."""
+        if isinstance(self.codes, pl.Series):
+            return pl.Series(np.take(self.lexicon.listed(values, prefix), self.codes.to_numpy()))
+        if self.codes == 0:
+            return False
+        name = self.lexicon.names[self.codes - 1]
+        return name.startswith(values) if prefix else name in values
 
     def filled(self, index: Number, names: Sequence[str]) -> "Text":
         """With `names[index]` where the text is unknown."""
-        offset = 1 + len(self.names)
+        offset = 1 + len(self.lexicon.names)
         code = None if index is None else index + offset
         if isinstance(code, pl.Series):
             code = code.fill_null(0).cast(pl.UInt32)
         codes = choose(self.known, self.codes, 0 if code is None else code)
         assert codes is not None, "neither part is None"
-        return Text(codes, [*self.names, *names])
+        return Text(codes, Lexicon([*self.lexicon.names, *names]))
+
+
+NO_TEXT: Final = Text(0, Lexicon([]))
 
 
 class Table:
@@ -73,6 +101,7 @@ class Table:
     ) -> None:
         self.rows, self.on, self._given = rows, on, given
         self._source, self._columns, self._memo = source, dict[str, Any](), dict[Any, tuple[Any, Any]]()
+        self._source_known: Callable[[str], Bits] = lambda name: known(self._column(name))
         self.classes: dict[str, list[Pack]] = {}
 
     @classmethod
@@ -82,28 +111,32 @@ class Table:
         def source(name: str) -> Any:
             value = row.get(name)
             if isinstance(value, str):
-                return Text(1, [value])
+                return Text(1, Lexicon([value]))
             return value.toordinal() - EPOCH if isinstance(value, dt.date) else value
 
         return cls(1, on, source, row.get)
 
     @classmethod
-    def of_frame(cls, frame: pl.DataFrame, on: dt.date, categories: Mapping[str, pl.Categories]) -> "Table":
-        """Rows of a frame. `categories` holds one for each column of dtype String; sharing it saves work."""
+    def of_frame(cls, frame: pl.DataFrame, on: dt.date, lexicons: Mapping[str, Lexicon]) -> "Table":
+        """Rows of a frame. `lexicons`: see `lexicons_of`; all slices of a frame share them."""
+        there = frame.select(pl.all().is_not_null())
 
         def source(name: str) -> Any:
-            if name not in frame.columns:
+            if name not in there.columns:
                 return None
             series = frame.get_column(name)
             if series.null_count() == len(series):
                 return None
-            if series.dtype == pl.String:
-                series = series.cast(pl.Categorical(categories[name]))
-            if isinstance(series.dtype, (pl.Categorical, pl.Enum)):
-                return _coded(series)
+            if name in lexicons:
+                return _coded(series, lexicons[name])
             return series.cast(pl.Int32).cast(pl.Int64) if series.dtype == pl.Date else series
 
-        return cls(frame.height, on, source)
+        def source_known(name: str) -> Bits:
+            return True if frame.get_column(name).null_count() == 0 else there.get_column(name)
+
+        table = cls(frame.height, on, source)
+        table._source_known = source_known
+        return table
 
     def _column(self, name: str) -> Any:
         if name not in self._columns:
@@ -122,14 +155,14 @@ class Table:
 
     def text(self, name: str) -> Text:
         value = self._column(name)
-        return Text(0, []) if value is None else value
+        return NO_TEXT if value is None else value
 
     def raw(self, name: str) -> Any:
         """The value in a table of one row as a person knows it: text as text, a date as a date. None where unknown."""
         value = self._column(name)
         if isinstance(value, Text):
             assert isinstance(value.codes, int), "a table of one row is constants"
-            return value.names[value.codes - 1] if value.codes else None
+            return value.lexicon.names[value.codes - 1] if value.codes else None
         return self._given(name) if self._given is not None else value
 
     def known(self, name: str) -> Bits:
@@ -137,7 +170,11 @@ class Table:
         value = self._column(name)
         if isinstance(value, Text):
             return value.known
-        return self.once(("known", name), lambda: known(value)) if isinstance(value, pl.Series) else value is not None
+        return self._source_known(name) if isinstance(value, pl.Series) else value is not None
+
+    def all_known(self, names: Iterable[str]) -> Bits:
+        """Where all of these columns are."""
+        return reduce(both, (self.known(name) for name in names), True)
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
         """What `make` gives, made once for this table.
@@ -167,17 +204,38 @@ class Table:
             return self if rows else Table(0, self.on, lambda name: None)
         part = Table(int(rows.sum()), self.on, lambda name: self._part(name, rows))
         part.classes = self.classes
+        part._source_known = lambda name: part.kept(("known", name), name, lambda: self._part_known(name, rows))
         return part
+
+    def _part_known(self, name: str, rows: pl.Series) -> Bits:
+        found = self.known(name)
+        return found if isinstance(found, bool) else found.filter(rows)
 
     def _part(self, name: str, rows: pl.Series) -> Any:
         value = self._column(name)
         if isinstance(value, Text):
-            return value if isinstance(value.codes, int) else Text(value.codes.filter(rows), value.names)
+            return value if isinstance(value.codes, int) else Text(value.codes.filter(rows), value.lexicon)
         return value.filter(rows) if isinstance(value, pl.Series) else value
 
 
-def _coded(series: pl.Series) -> Text:
-    dtype = series.dtype
-    names = dtype.categories.to_list() if isinstance(dtype, pl.Enum) else dtype.categories.to_series().to_list()  # type: ignore[attr-defined]
-    codes = series.to_physical().cast(pl.UInt32) + 1
-    return Text(codes if codes.null_count() == 0 else codes.fill_null(0), names)
+def lexicons_of(frame: pl.DataFrame) -> dict[str, Lexicon]:
+    """A lexicon for each column of texts."""
+    found = dict[str, Lexicon]()
+    for name, dtype in frame.schema.items():
+        if isinstance(dtype, pl.Enum):
+            found[name] = Lexicon(dtype.categories.to_list())
+        elif isinstance(dtype, pl.Categorical):
+            found[name] = Lexicon([], dtype.categories)  # type: ignore[attr-defined]
+        elif dtype == pl.String:
+            found[name] = Lexicon([], pl.Categories.random())
+    return found
+
+
+def _coded(series: pl.Series, lexicon: Lexicon) -> Text:
+    column = pl.col(series.name)
+    if series.dtype == pl.String:
+        column = column.cast(pl.Categorical(lexicon.categories))
+    code = column.to_physical().cast(pl.UInt32) + 1
+    codes = series.to_frame().select(code if series.null_count() == 0 else code.fill_null(0)).to_series()
+    lexicon.reach(int(codes.max() or 0))  # type: ignore[arg-type]
+    return Text(codes, lexicon)
