@@ -165,6 +165,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType({
         _yes_no("credit.good", "信用状况良好"),
         _yes_no("credit.use-lawful", "贷款用途依法合规"),
         _yes_no("credit.short-of-cash", "贷款到期后仍有融资需求，又临时存在资金困难"),
+        _money("guarantee.wanted", "拟申请担保的贷款金额", periodic=False),
         Field("loan.due", "流动资金贷款到期日", "date"),
         _yes_no("loan.normal", "原贷款为正常类且符合发放条件"),
         _yes_no("loan.misused", "有挪用贷款、欠息或逃废债行为"),

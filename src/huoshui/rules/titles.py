@@ -93,6 +93,7 @@ ENGLISH: Final[Mapping[str, str]] = MappingProxyType({
     "credit.good": "good credit standing",
     "credit.use-lawful": "lawful use of the loan",
     "credit.short-of-cash": "still needs finance when the loan is due and is short of cash for a time",
+    "guarantee.wanted": "loan for which a guarantee is sought",
     "loan.due": "due date of the working-capital loan",
     "loan.normal": "loan classified normal and fit for lending",
     "loan.misused": "misuse of loans, overdue interest or evasion of debts",
