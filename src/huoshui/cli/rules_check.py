@@ -33,7 +33,7 @@ from huoshui.rules.testing import NAMES
 console = Console()
 errors = Console(stderr=True)
 PART_ROWS = 250_000
-CSV_BYTES_MAX = 4 << 30
+GBK_BYTES_MAX = 512 << 20
 BAD_ROWS_SHOWN = 10
 SUMMARY = "summary.json"
 IDENTIFIERS = ("id", "uscc", "party", "name", "统一社会信用代码", "企业名称", "名称")
@@ -113,8 +113,8 @@ def _open(path: Path) -> tuple[int, list[str], Parts]:
             parts = _slices(height, lambda at: scan.slice(at, PART_ROWS).collect())
             return height, scan.collect_schema().names(), parts
         if ending == ".csv":
-            frame = _csv(path)
-        elif ending == ".xlsx":
+            return _csv(path)
+        if ending == ".xlsx":
             text = tables.read("entities", path.name, path.read_bytes())
             frame = pl.DataFrame(dict(zip(text.headers, map(list, text.columns), strict=True)))
         else:
@@ -126,17 +126,27 @@ def _open(path: Path) -> tuple[int, list[str], Parts]:
     return frame.height, frame.columns, _slices(frame.height, lambda at: frame.slice(at, PART_ROWS))
 
 
-def _csv(path: Path) -> pl.DataFrame:
-    """All cells as text; UTF-8, else GBK."""
-    if path.stat().st_size > CSV_BYTES_MAX:
-        _fail(f"{path}: more than {CSV_BYTES_MAX >> 30} GB; use Parquet", 2)
+def _csv(path: Path) -> tuple[int, list[str], Parts]:
+    """All cells as text; UTF-8 part by part, else GBK (then the whole file is in memory)."""
     with path.open("rb") as stream:
         head = stream.read(1 << 20)
     try:
         head[: head.rfind(b"\n") + 1].decode("utf-8")
-        return pl.read_csv(path, infer_schema=False, encoding="utf8")
     except UnicodeDecodeError:
-        return pl.read_csv(path, infer_schema=False, encoding="gb18030")
+        if path.stat().st_size > GBK_BYTES_MAX:
+            _fail(f"{path}: more than {GBK_BYTES_MAX >> 20} MB and not UTF-8; save it as UTF-8", 2)
+        frame = pl.read_csv(path, infer_schema=False, encoding="gb18030")
+        return frame.height, frame.columns, _slices(frame.height, lambda at: frame.slice(at, PART_ROWS))
+    scan = pl.scan_csv(path, infer_schema=False)
+    height = scan.select(pl.len()).collect().item()
+    return height, scan.collect_schema().names(), _batches(scan)
+
+
+def _batches(scan: pl.LazyFrame) -> Parts:
+    first = 2
+    for part in scan.collect_batches(chunk_size=PART_ROWS, maintain_order=True):
+        yield first, part
+        first += part.height
 
 
 def _slices(height: int, take: Callable[[int], pl.DataFrame]) -> Parts:

@@ -8,7 +8,7 @@ fault by row, field, value and rule, and its row is not evaluated: it is never t
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -129,25 +129,19 @@ def parse(texts: pl.DataFrame, sources: Sequence[Source], first_row: int) -> tup
 
     The good rows have `row` and the evaluator's columns; a fault is (row, field, value, rule).
     """
-    numbered = texts.with_row_index(ROW, first_row)
-    typed = {source.column: _typed(source, texts.schema[source.header]) for source in sources}
-    cleaned = numbered.select(ROW, *(_cleaned(source, typed[source.column]) for source in sources))
-    values = (_typed_value(source) if typed[source.column] else _value(source) for source in sources)
-    read = cleaned.select(ROW, *(value.alias(source.column) for source, value in zip(sources, values, strict=True)))
-    broken = [
-        cleaned.select(
-            ROW,
-            pl.col(source.column).cast(pl.String).alias("value"),
-            _rule(source, read[source.column]).alias("rule"),
-        )
-        .filter(pl.col("rule").is_not_null())
-        .select(ROW, pl.lit(source.header).alias("field"), "value", "rule")
-        for source in sources
-    ]  # fmt: skip
-    faults = pl.concat(broken).sort(ROW) if broken else pl.DataFrame(schema=FAULTS)
+    rows = pl.int_range(first_row, first_row + texts.height, dtype=pl.UInt32, eager=True).alias(ROW)
+    columns, broken = [rows], [pl.DataFrame(schema=FAULTS)]
+    for source in sources:
+        given = texts.get_column(source.header)
+        typed = _typed(source, given.dtype)
+        given = given if typed else _cleaned(given)
+        value = (_typed_value(source, given) if typed else _value(source, given)).alias(source.column)
+        columns.append(value)
+        broken.append(_faults(source, rows, given, value))
+    faults = pl.concat(broken).sort(ROW, maintain_order=True)
+    read = pl.DataFrame(columns)
     bad = faults[ROW].unique()
-    good = read if faults.is_empty() else read.filter(~pl.col(ROW).is_in(bad.implode()))
-    return good, faults.cast(FAULTS)  # type: ignore[arg-type]
+    return (read if faults.is_empty() else read.filter(~pl.col(ROW).is_in(bad.implode()))), faults
 
 
 FAULTS: Final = MappingProxyType({ROW: pl.UInt32, "field": pl.String, "value": pl.String, "rule": pl.String})
@@ -163,75 +157,92 @@ def _typed(source: Source, dtype: pl.DataType) -> bool:
     )
 
 
-def _typed_value(source: Source) -> pl.Expr:
-    value = pl.col(source.column)
-    if not source.field.is_number:
-        return value
-    value = value.cast(pl.Int64, strict=False)
-    most = NUMBER_MAX // source.factor + 1  # what is greater breaks the rule, and is not multiplied
-    return value.clip(-most, most) * source.factor
+def _typed_value(source: Source, given: pl.Series) -> pl.Series:
+    return _scaled(given.cast(pl.Int64, strict=False), source.factor) if source.field.is_number else given
 
 
-def _cleaned(source: Source, typed: bool) -> pl.Expr:
-    if typed:
-        return pl.col(source.header).alias(source.column)
-    text = pl.col(source.header).cast(pl.String).str.strip_chars()
-    return pl.when(text.is_in(EMPTY)).then(None).otherwise(text).alias(source.column)
+def _scaled(whole: pl.Series, factor: int) -> pl.Series:
+    most = NUMBER_MAX // factor + 1  # what is greater breaks the rule, and is not multiplied
+    return whole.clip(-most, most) * factor
 
 
-def _value(source: Source) -> pl.Expr:
-    text, field = pl.col(source.column), source.field
+def _cleaned(given: pl.Series) -> pl.Series:
+    text = given.cast(pl.String).str.strip_chars()
+    return text.set(text.is_in(EMPTY).fill_null(False), None)
+
+
+def _value(source: Source, text: pl.Series) -> pl.Series:
+    field = source.field
     if field.kind == "boolean":
-        return text.replace_strict([*TRUE, *FALSE], [True] * len(TRUE) + [False] * len(FALSE), default=None)
+        return text.replace_strict([*TRUE, *FALSE], [True] * len(TRUE) + [False] * len(FALSE), default=None,
+                                   return_dtype=pl.Boolean)  # fmt: skip
     if field.kind == "date":
         return _date(text)
     if field.kind == "text":
         spelt = {zh: code for code, (zh, _) in VALUES.get(field.code, {}).items()}
         return text.replace(list(spelt), list(spelt.values())) if spelt else text
-    return _number(text, source.factor)
+    whole = text.cast(pl.Int64, strict=False)
+    if whole.null_count() == text.null_count():
+        return _scaled(whole, source.factor)
+    return text.to_frame("text").select(value=_number(pl.col("text"), source.factor)).to_series()
 
 
-def _date(text: pl.Expr) -> pl.Expr:
+def _date(text: pl.Series) -> pl.Series:
+    days = text.str.to_date("%Y-%m-%d", strict=False)
+    if days.null_count() == text.null_count():
+        return days
     plain = text.str.replace_all(r"[年月/.]", "-").str.replace_all("日", "").str.slice(0, 10)
-    return pl.coalesce(
-        plain.str.to_date("%Y-%m-%d", strict=False), text.str.to_date("%Y%m%d", strict=False)
-    )  # fmt: skip
+    return plain.str.to_date("%Y-%m-%d", strict=False).fill_null(text.str.to_date("%Y%m%d", strict=False))
 
 
 def _number(text: pl.Expr, factor: int) -> pl.Expr:
-    """A decimal times `factor` as a whole number, exactly; null where it is none."""
+    """A decimal times `factor` as a whole number, exactly; null where it is none. (Patterns would take several times as
+    long: the text is split at the point and both sides are read as whole numbers.)"""
     places = len(str(factor)) - 1
-    plain = text.str.replace_all(",", "").str.strip_suffix(SHARE).str.strip_suffix(".0")
-    parts = plain.str.extract_groups(r"^(?<sign>[+-]?)(?<whole>\d{1,15})(?:\.(?<part>\d+))?$")
-    part = parts.struct.field("part").fill_null("").str.strip_chars_end("0")
-    digits = part.str.pad_end(places, "0")
-    scaled = (
-        parts.struct.field("whole").cast(pl.Int64) * 10**places
-        + pl.when(digits == "").then(pl.lit("0")).otherwise(digits).cast(pl.Int64, strict=False)
-    )
-    fits = part.str.len_chars() <= places
-    whole = parts.struct.field("whole").str.strip_chars_start("0").str.len_chars() + places <= 18
-    sign = pl.when(parts.struct.field("sign") == "-").then(-1).otherwise(1)
-    return pl.when(fits & whole).then(scaled * sign * factor // 10**places)
+    plain = text.str.replace_all(",", "", literal=True).str.strip_suffix(SHARE)
+    sides = plain.str.splitn(".", 2)
+    left, right = sides.struct.field("field_0"), sides.struct.field("field_1").fill_null("")
+    part = right.str.strip_chars_end("0")
+    padded = pl.when(part == "").then(pl.lit("0")).otherwise(part.str.pad_end(places, "0"))
+    whole, fraction = left.cast(pl.Int64, strict=False).abs(), padded.cast(pl.Int64, strict=False)
+    most = NUMBER_MAX // 10**places + 1  # what is greater breaks a rule, and is not multiplied
+    scaled = whole.clip(0, most) * 10**places + fraction
+    exact = (part.str.len_bytes() <= places) & ~part.str.starts_with("-") & ~part.str.starts_with("+")
+    value = pl.when(plain.str.starts_with("-")).then(-scaled).otherwise(scaled)
+    return pl.when(exact).then(value if factor == 10**places else value * factor // 10**places)
 
 
-def _rule(source: Source, values: pl.Series) -> pl.Expr:
-    """The code of the rule that a cell breaks; null where it breaks none."""
-    field, given = source.field, pl.col(source.column).is_not_null()
-    value = pl.lit(values)
+def _faults(source: Source, rows: pl.Series, given: pl.Series, value: pl.Series) -> pl.DataFrame:
+    """The cells of a column that break a rule, with the first rule that each breaks."""
+    found = list[pl.DataFrame]()
+    seen = pl.repeat(False, len(rows), eager=True)
+    for broken, rule in _rules(source, given, value):
+        fresh = broken.fill_null(False) & ~seen
+        if fresh.any():
+            seen = seen | fresh
+            cells = {ROW: rows.filter(fresh), "value": given.filter(fresh).cast(pl.String)}
+            found.append(pl.DataFrame(cells).select(
+                ROW, pl.lit(source.header).alias("field"), "value", pl.lit(rule).alias("rule")
+            ))  # fmt: skip
+    return pl.concat(found) if found else pl.DataFrame(schema=FAULTS)
+
+
+def _rules(source: Source, given: pl.Series, value: pl.Series) -> Iterator[tuple[pl.Series, str]]:
+    """(where it is broken, its code) of every rule for a column."""
+    field = source.field
     unread = {"boolean": "yes_no", "date": "date", "text": "text"}.get(field.kind, "number")
-    rules = [(value.is_null(), unread)]
+    yield given.is_not_null() & value.is_null(), unread
     if field.is_number:
         signed = any(word in field.title for word in SIGNED)
         most = COUNT_MAX if field.kind == "integer" else 100 * 10**field.places if field.unit == SHARE else NUMBER_MAX
-        rules += [(value < (-NUMBER_MAX if signed else 0), "negative"), (value > most, "too_great")]
+        yield value < (-NUMBER_MAX if signed else 0), "negative"
+        yield value > most, "too_great"
     elif field.kind == "date":
-        rules.append((~value.dt.year().is_between(YEAR_MIN, YEAR_MAX), "year"))
+        yield ~value.dt.year().is_between(YEAR_MIN, YEAR_MAX), "year"
     elif field.code in VALUES:
-        rules.append((~value.is_in(list(VALUES[field.code])), "value"))
+        yield ~value.is_in(list(VALUES[field.code])), "value"
     elif field.kind == "text":
-        rules.append((value.str.len_chars() > TEXT_CHARACTERS_MAX, "text"))
-    return pl.coalesce(*(pl.when(given & broken).then(pl.lit(rule)) for broken, rule in rules))
+        yield value.str.len_chars() > TEXT_CHARACTERS_MAX, "text"
 
 
 def dtypes(sources: Iterable[Source]) -> dict[str, type[pl.DataType]]:
