@@ -1,6 +1,8 @@
 """Copies of the database, made before every migration and whenever asked.
 
 SQLite is copied by its own backup interface while others go on writing; PostgreSQL by `pg_dump`, when it is installed.
+Files of facts never change and are named by their content: each is copied once, beside the copies of the database,
+after the database that may name them.
 """
 
 import os
@@ -35,6 +37,18 @@ def backup(database: dict[str, Any], folder: Path, at: datetime) -> Path | None:
     for old in sorted(folder.glob("huoshui-*"))[:-BACKUPS_KEPT]:
         old.unlink()
     return made
+
+
+def keep_files(source: Path, target: Path) -> int:
+    """Copy the files of facts that the backup does not have yet; returns how many. A copy appears whole or not."""
+    fresh = [file for file in sorted(source.glob("*.parquet")) if not (target / file.name).exists()]
+    for file in fresh:
+        target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = target / f"{file.name}.part"
+        shutil.copyfile(file, unfinished)
+        unfinished.chmod(0o600)
+        unfinished.rename(target / file.name)
+    return len(fresh)
 
 
 def _copy_sqlite(source: Path, target: Path) -> Path:

@@ -18,10 +18,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from huoshui.base import messages
-from huoshui.cli.backup import BackupFailed, backup
+from huoshui.cli.backup import BackupFailed, backup, keep_files
 from huoshui.cli.supervisor import Child, Supervisor
 
 REAP_SECONDS = 5.0
+FACTS = "facts"
+"""The folder of the files of facts (`registry.snapshots`)."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 app = typer.Typer()
 console = Console(highlight=False, soft_wrap=True)
@@ -65,9 +67,11 @@ def _backup() -> Path | None:
     from huoshui.base import clock
 
     try:
-        return backup(settings.DATABASES["default"], settings.HOME / "backups", clock.local(clock.real_now()))
+        made = backup(settings.DATABASES["default"], settings.HOME / "backups", clock.local(clock.real_now()))
     except BackupFailed as error:
         raise _fail(str(error)) from error
+    keep_files(settings.HOME / FACTS, settings.HOME / "backups" / FACTS)
+    return made
 
 
 def _migrate(no_backup: bool) -> None:

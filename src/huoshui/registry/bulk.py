@@ -246,7 +246,8 @@ def check(
     _check_period(told, codes, types)
     frame, found = _compare_parties(frame) if kind == PARTIES else _compare_facts(frame, told)
     bad += found
-    bad.append(_twice(_without(frame, pl.concat(bad))))
+    clean = _without(frame, pl.concat(bad))
+    bad += [_twice(clean), *([_empty(clean)] if kind == FACTS else [])]
     faulty = pl.concat(bad).sort("row", maintain_order=True)
     good = _without(frame, faulty)
     differences = _differences(good, codes, told)
@@ -328,6 +329,13 @@ def _twice(frame: pl.DataFrame) -> pl.DataFrame:
     return _fault_where(frame, pl.col("#first") != pl.col(NUMBER), PARTY_COLUMNS[1].title, "#who", rule)
 
 
+def _empty(frame: pl.DataFrame) -> pl.DataFrame:
+    """Faults of rows that say nothing."""
+    said = [name for name in frame.columns if name.startswith("fact.")]
+    nothing = pl.all_horizontal(pl.lit(True), *(pl.col(name).is_null() for name in said))
+    return _fault_where(frame, nothing, _("facts"), None, sentences.sentence("required"))
+
+
 def _compare_parties(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """Each row with #party (null: a new one), its change, and what the party is called afterwards."""
     frame = _with(frame, "name", "uscc", "division")
@@ -367,13 +375,10 @@ def _compare_facts(frame: pl.DataFrame, told: Told) -> tuple[pl.DataFrame, list[
     who = pl.coalesce("uscc", "name")
     frame = frame.with_columns(who.alias("#who"))
     named = pl.col(PARTY).is_null() & pl.col("#who").is_not_null()
-    said = [name for name in frame.columns if name.startswith("fact.")]
-    nothing = pl.all_horizontal(pl.col(name).is_null() for name in said) if said else pl.lit(True)
-    required = sentences.sentence("required")
+    nobody = sentences.sentence("required")
     bad += [
         _fault_where(frame, named, PARTY_COLUMNS[1].title, "#who", _("no such party in the registry")),
-        _fault_where(frame, pl.col("#who").is_null(), PARTY_COLUMNS[1].title, None, required),
-        _fault_where(frame, nothing, _("facts"), None, required),
+        _fault_where(frame, pl.col("#who").is_null(), PARTY_COLUMNS[1].title, None, nobody),
     ]
     if "period" in frame.columns and told.period is not None:
         whole = [told.period.first.isoformat(), told.period.last.isoformat()]
@@ -435,7 +440,7 @@ def take(actor: Actor, checked: Checked, *, skip_bad: bool, report: Report = sil
     if checked.kind == PARTIES:
         new = good[PARTY].is_null()
         keys = rows.reserve(Party, int(new.sum()))
-        place = new.cum_sum() - 1
+        place = new.cast(pl.Int64).cum_sum() - 1
         fresh = pl.Series(keys, dtype=pl.Int64).gather(place.clip(0)) if keys else good[PARTY]
         good = good.with_columns(fresh.zip_with(new, good[PARTY]).alias(PARTY))
     report(_("snapshot"), 0, 1)

@@ -63,8 +63,8 @@ def _answer(column: Column, text: str) -> tuple[Any, str | None]:
 
 def numbers(places: int, low: int, high: int) -> Fast:
     """Plain digits with at most `places` decimals, as an integer times 10^places, from `low` to `high`."""
-    decimals = rf"(?:\.(\d{{1,{places}}}))?" if places else r"(?:\.0)?"
-    pattern = rf"^(-?)(\d{{1,{FAST_DIGITS_MAX - places}}}){decimals}$"
+    decimals = rf"(?:\.([0-9]{{1,{places}}}))?" if places else r"(?:\.0)?"
+    pattern = rf"^(-?)([0-9]{{1,{FAST_DIGITS_MAX - places}}}){decimals}$"
 
     def read(texts: pl.Series) -> pl.Series:
         text = pl.col("text")
