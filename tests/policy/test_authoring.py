@@ -307,7 +307,7 @@ def test_the_checks_follow_what_is_written(office: Client, whole: PackDraft) -> 
 
 
 def test_a_draft_is_tried_on_a_firm(office: Client, two: tuple[Actor, Actor], whole: PackDraft) -> None:
-    firm = registry.create_party(two[0], name="示例机械厂", division="330106")
+    firm = registry.create_party(two[0], name="示例机械厂", division="330106", kinds=["entity"])
     registry.state_fact(
         two[0], party=firm, code="revenue", value=1_600_000_000, source="tax", observed_on=date(2026, 3, 1),
         period_start=date(2025, 1, 1), period_end=date(2025, 12, 31),

@@ -22,7 +22,7 @@ from huoshui.registry.models import Party
 from huoshui.rules import lint_words, words
 from huoshui.rules.explain import CriterionResult
 from huoshui.rules.fields import Field
-from huoshui.rules.findings import ERROR, NOTE, WARNING, Finding
+from huoshui.rules.findings import ERROR, LEVELS, NOTE, WARNING, Finding
 from huoshui.rules.lint import lint
 from huoshui.rules.model import Criterion, Pack, Verdict, pack_reads
 from huoshui.rules.table import column_of
@@ -128,7 +128,8 @@ def check(text: str, tests: str, notice: Notice | None) -> Checked:
     found = lint(pack, on=clock.today(), known_packs=known, notice=said)
     sentences = [_found(each, pack, notice) for each in found]
     cases, uncovered, broken = _tests(pack, tests, known)
-    return Checked(pack, (*sentences, *broken), cases, uncovered)
+    ordered = sorted((*sentences, *broken), key=lambda each: LEVELS.index(each.level))
+    return Checked(pack, tuple(ordered), cases, uncovered)
 
 
 def _unreadable(text: str, error: TermError) -> Found:
@@ -159,7 +160,7 @@ def _tests(
 ) -> tuple[tuple[Case, ...], tuple[str, ...], tuple[Found, ...]]:
     """Cases, what none of them has seen, and what is wrong with the test text itself."""
     if not tests.strip():
-        return (), (), (Found(WARNING, _("there is no test case"), "", ""),)
+        return (), (), (Found(WARNING, _("there is no test case: say which firm must come out how"), "", ""),)
     try:
         report = run_tests(pack, tests, known)
     except TermError as error:

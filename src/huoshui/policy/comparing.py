@@ -90,8 +90,7 @@ def answer_with(comparison: PackComparison, compare: Callable[[effects.Job, str]
 def prepare(comparison: PackComparison, folder: Path) -> tuple[effects.Job, Path]:
     """The job of a comparison, and the file of everything that it reads."""
     old, new, on = comparison.old, comparison.new, comparison.on
-    named = (old.identifier, new.identifier)
-    others = [row for row in pack_queries.known_publications() if row.identifier not in named]
+    others = _needed(old, new)
     packs = [row.loaded() for row in (*others, new, old)]
     wanted = effects.columns(packs, old.loaded(), on) | effects.columns(packs, new.loaded(), on)
     facts = view.frame(None, wanted, clock.today())
@@ -100,6 +99,20 @@ def prepare(comparison: PackComparison, folder: Path) -> tuple[effects.Job, Path
     source = folder / "facts.parquet"
     facts.join(who, on=effects.PARTY, how="semi").write_parquet(source, compression="lz4")
     return effects.Job(old.text, new.text, tuple(row.text for row in others), on), source
+
+
+def _needed(old: Publication, new: Publication) -> list[Publication]:
+    """The other packs that judging by these two reads: those that give classes, and those that transitions name."""
+    known = {row.identifier: row for row in pack_queries.known_publications()}
+    named = (old.identifier, new.identifier)
+    waiting = [old, new, *(row for row in known.values() if row.loaded().classes and row.identifier not in named)]
+    found: dict[str, Publication] = {}
+    while waiting:
+        row = waiting.pop()
+        if row.identifier not in found:
+            found[row.identifier] = row
+            waiting += [known[each.pack] for each in row.loaded().transitions if each.pack in known]
+    return [row for name, row in found.items() if name not in named]
 
 
 def store(comparison: PackComparison, answer: dict[str, Any]) -> PackComparison:

@@ -181,6 +181,11 @@ class ConditionForm(forms.Form):
     def given(self) -> bool:
         return bool(self.cleaned_data.get("field"))
 
+    @property
+    def starts_open(self) -> bool:
+        """Whether the row stands open: the first one, and those that are filled in."""
+        return self.prefix == "c0" or bool(self["field"].value())
+
     def test(self) -> dict[str, Any]:
         """The condition as a test of the text."""
         return test_of(Asked(**{name: self.cleaned_data[name] for name in Asked.__dataclass_fields__}))

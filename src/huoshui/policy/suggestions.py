@@ -115,9 +115,15 @@ def _share(part: str, named: Mapping[str, int], before: Asked, op: str, digits: 
 
 
 def _fields(part: str) -> dict[str, int]:
-    """The number and date fields named in a part, in the order of its words, with their places."""
+    """The number and date fields named in a part, in the order of its words, with their places.
+
+    Where one word names several, the one that the catalogue has first stands for them.
+    """
     asked = [field for field in FIELDS.values() if field.is_number or field.kind == "date"]
-    return dict(sorted(lexicon.mentions(part, asked).items(), key=lambda named: named[1]))
+    found = dict[int, str]()
+    for code, place in lexicon.mentions(part, asked).items():
+        found.setdefault(place, code)
+    return {found[place]: place for place in sorted(found)}
 
 
 def _period(text: str) -> str:

@@ -16,7 +16,7 @@ from huoshui.base.act import Act, action
 from huoshui.base.errors import Conflict, Refused, invalid
 from huoshui.policy import checking, pack_text, pack_words
 from huoshui.policy.models import ComparisonRow, DraftVersion, Notice, PackComparison, PackDraft
-from huoshui.policy.permissions import AUTHOR, OVERSEE
+from huoshui.policy.permissions import AUTHOR
 from huoshui.registry.actions import submit_publication
 from huoshui.registry.models import Publication
 from huoshui.rules import KIND
@@ -178,7 +178,7 @@ def _keep(act: Act, draft: PackDraft) -> None:
 @action("policy.comparison.ask")
 def ask_comparison(act: Act, *, old: Publication, new: Publication, on: dt.date) -> PackComparison:
     """Ask what `new` changes against `old` for the entities of the registry; the caller queues the calculation."""
-    act.require(OVERSEE)
+    act.require(AUTHOR)
     if old.kind != KIND or new.kind != KIND or old.pk == new.pk:
         raise invalid("old", old.identifier, _("two different rule packs are needed"))
     found = PackComparison.objects.filter(old=old, new=new, on=on).first()
@@ -201,7 +201,7 @@ def store_comparison(
     act: Act, *, comparison: PackComparison, totals: Mapping[str, Any], facts_digest: str, rows: Iterable[ComparisonRow]
 ) -> PackComparison:
     """Keep the answer: totals, the digest of what was read, and a row for each entity that is touched."""
-    act.require(OVERSEE)
+    act.require(AUTHOR)
     comparison = PackComparison.objects.select_for_update().get(pk=comparison.pk)
     if comparison.finished_at is not None:
         act.nothing_changed()

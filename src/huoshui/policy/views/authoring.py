@@ -29,7 +29,7 @@ from huoshui.policy.models import Notice, PackDraft
 from huoshui.policy.permissions import AUTHOR
 from huoshui.policy.suggestions import CONDITIONS_MAX, Asked
 from huoshui.registry import queries as registry
-from huoshui.registry.models import Party, Publication
+from huoshui.registry.models import Party, Publication, RoleKind
 from huoshui.rules import KIND
 
 ROWS_PER_PAGE = 25
@@ -136,7 +136,8 @@ def _editor(request: HttpRequest, draft: PackDraft, status: int = 200, **more: A
         "paragraphs": _paragraphs(draft, text), "parts": pack_parts.PARTS, "versions": versions,
         "names": pack_queries.names(each.changed_by for each in versions),
         "submit_form": forms.SubmitForm(initial={"version": draft.version}),
-        "try_form": forms.TryForm(), "firms": registry.parties(actor_of(request))[:FIRMS_OFFERED], **more,
+        "firms": registry.parties(actor_of(request), role=RoleKind.ENTITY)[:FIRMS_OFFERED],
+        "try_form": forms.TryForm(), **more,
     }, status=status)  # fmt: skip
 
 
@@ -168,7 +169,7 @@ def _paragraphs(draft: PackDraft, text: str) -> list[dict[str, Any]]:
 
 def _party(request: HttpRequest, text: str) -> Party | None:
     """The firm on which a draft is tried: by its code, or by a part of its name."""
-    return registry.parties(actor_of(request), text=text).first() if text else None
+    return registry.parties(actor_of(request), text=text, role=RoleKind.ENTITY).first() if text else None
 
 
 @require_POST

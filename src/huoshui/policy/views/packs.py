@@ -44,7 +44,7 @@ def pack_list(request: HttpRequest) -> HttpResponse:
 
 def _groups() -> list[tuple[str, str]]:
     return [
-        ("in_force", _("In force")), ("coming", _("Coming into force")), ("waiting", _("Waiting for a second person")),
+        ("in_force", _("Policies in force")), ("coming", _("Coming into force")), ("waiting", _("Waiting for a second person")),
         ("past", _("Superseded or ended")),
     ]  # fmt: skip
 
@@ -92,6 +92,7 @@ def pack_diff(request: HttpRequest, identifier: str, pk: int | None = None) -> H
         "new": new, "old": old, "others": [each for each in earlier if each != old],
         "changes": comparing.changes(old, new) if old else [], "least": comparing.COUNT_MIN,
         "comparison": counted, "running": _running(old, new) if old and oversees else None, "oversees": oversees,
+        "may_count": actor.can(AUTHOR),
         "totals": comparing.totals_shown(counted, exact=oversees) if counted else None,
         "rows": comparing.rows_shown(counted, ROWS_SHOWN) if counted and oversees else [],
     })  # fmt: skip
@@ -110,7 +111,7 @@ def _running(old: Publication, new: Publication) -> TaskProgress | None:
 
 
 @require_POST
-@page(OVERSEE)
+@page(AUTHOR)
 def pack_compare(request: HttpRequest, identifier: str, pk: int) -> HttpResponse:
     """Count who gains and loses, as of today."""
     new = pack_queries.publication(actor_of(request), identifier, pk)
@@ -133,12 +134,12 @@ def expiry(request: HttpRequest) -> HttpResponse:
     """What ends, opens and closes in the year ahead; what waits for a person."""
     actor, today = actor_of(request), clock.today()
     found = pack_queries.dates(today)
-    ending = [date for date in found if date.code == "ends"]
+    ending, cliffs = [date for date in found if date.code == "ends"], dict(pack_queries.cliffs(found))
     waiting = pack_queries.publications(actor).filter(activated_at=None).exclude(state=PublicationState.WITHDRAWN)
     return render(request, "policy/expiry.html", {
-        "today": today, "months": pack_queries.months(found, today), "cliffs": pack_queries.cliffs(found),
+        "today": today, "months": pack_queries.months(found, today), "cliffs": list(cliffs.items()),
         "soon": sum(date.on <= pack_queries.ahead(today) for date in ending), "ahead": pack_queries.ahead(today),
-        "later": [date for date in ending if date.on > pack_queries.ahead(today)],
+        "later": [date for date in ending if date.on > pack_queries.ahead(today) and date.on not in cliffs],
         "open": [date for date in found if date.code == "closes" and date.on <= today + timedelta(days=30)],
         "waiting": waiting, "drafts": pack_queries.drafts(actor).filter(publication=None),
         "recent": pack_queries.publications(actor).filter(activated_at__isnull=False).order_by("-activated_at")[:10],
