@@ -146,7 +146,8 @@ def is_claimed_here(pack: Pack) -> bool:
 
 @dataclass(frozen=True)
 class Standing:
-    """One pack at a glance. `unclaimed_fen` None: not money that the centre pays out."""
+    """One pack at a glance. `unclaimed_fen` None: not money that the centre pays out, or nobody's amount is known;
+    `amounts_unknown`: how many qualify for an amount that is not known yet."""
 
     id: str
     title: str
@@ -159,6 +160,7 @@ class Standing:
     paid: int
     unclaimed: int
     unclaimed_fen: int | None
+    amounts_unknown: int
     one_step: int
     unknown: int
     manual: int
@@ -179,15 +181,16 @@ def _standing(run: MatchRun, pack: Pack) -> Standing:
     if parties:
         chosen = _qualifying(run, pack.id).filter(pl.col("party").is_in(parties))
         applied, applied_fen = chosen.select(pl.len(), pl.col("amount_fen").sum()).collect().row(0)
-    money = is_claimed_here(pack) and not matching.is_draft(pack)
+    unknown = figures["amounts_unknown"]
+    money = is_claimed_here(pack) and not matching.is_draft(pack) and (not counts["met"] or counts["met"] > unknown)
     return Standing(
         id=pack.id, title=pack.header.title, kind=pack.benefit.kind if pack.benefit else "",
         draft=matching.is_draft(pack),
         no_application=pack.no_application, concerned=run.entities - counts["na"], qualify=counts["met"],
         applied=len(parties), paid=taken(pack.id, run.on).filter(state=Application.State.PAID_OUT).count(),
         unclaimed=counts["met"] - applied, unclaimed_fen=figures["amount_fen"] - applied_fen if money else None,
-        one_step=sum(count for _via, _index, count in figures["blockers"]), unknown=counts["unknown"],
-        manual=counts["manual"],
+        amounts_unknown=unknown, one_step=sum(count for _via, _index, count in figures["blockers"]),
+        unknown=counts["unknown"], manual=counts["manual"],
     )  # fmt: skip
 
 

@@ -213,14 +213,14 @@ def _story(number: int, serial: int, pack_id: str, days_ago: int, goes: str) -> 
         return False
     start, key = clock.now() - timedelta(days=days_ago), f"demo/application/{number}"
     with clock.moved_to(start):
-        application = _applied(party, pack_id, key)
+        application = applied(party, pack_id, key)
     if application is None:
         return False
     _review(application, people, start, goes, key)
     return True
 
 
-def _applied(party: Party, pack_id: str, key: str) -> Application | None:
+def applied(party: Party, pack_id: str, key: str) -> Application | None:
     """The application of a story; None where the pack does not admit it."""
     found = Application.objects.filter(party=party, pack=pack_id).first()
     if found is not None:
