@@ -53,7 +53,7 @@ class Found:
 
     @property
     def level_word(self) -> str:
-        return {ERROR: _("error"), WARNING: _("warning"), NOTE: _("note")}[self.level]
+        return lint_words.level(self.level, pack_words.language())
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ IDENTIFIER: Final = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 KINDS: Final = (Kind.HARD, Kind.VETO, Kind.EXEMPTION, Kind.MANUAL)
 """Kinds that the form can make; scores are written in the text."""
 MEASURES: Final = (
-    ("amount", _("amount")), ("ratio", _("ratio to…")), ("growth", _("growth a year")), ("age", _("time since")),
+    ("amount", _("quantity")), ("ratio", _("ratio to…")), ("growth", _("growth a year")), ("age", _("time since")),
     ("is", _("yes or no")), ("valid", _("valid certificate")), ("in", _("one of a list")),
     ("starts_with", _("code begins with")),
 )  # fmt: skip
@@ -112,7 +112,7 @@ class CriterionForm(forms.Form):
     id = forms.RegexField(IDENTIFIER, label=_("id"), error_messages={"invalid": _("must be lower-case letters, "
                           "digits, dots and hyphens")})  # fmt: skip
     title = forms.CharField(label=_("title"), max_length=200)
-    kind = forms.ChoiceField(label=_("kind"), choices=lambda: [(kind.value, pack_words.kind(kind)) for kind in KINDS])
+    kind = forms.ChoiceField(label=_("what it does"), choices=lambda: [(kind.value, pack_words.kind(kind)) for kind in KINDS])
     stage = forms.ChoiceField(
         label=_("asked of"), choices=[("entitlement", _("the firm")), ("claim", _("each claim"))], required=False
     )
@@ -132,7 +132,7 @@ class CriterionForm(forms.Form):
         help_text=_("Only for what stands in: ids of criteria, or score, separated by commas."),
     )  # fmt: skip
     evidence = forms.CharField(
-        label=_("evidence"), required=False, max_length=2_000, widget=forms.Textarea(attrs={"rows": 2}),
+        label=_("documents that prove it"), required=False, max_length=2_000, widget=forms.Textarea(attrs={"rows": 2}),
         help_text=_("One document on each line."),
     )  # fmt: skip
 
@@ -163,14 +163,14 @@ class ConditionForm(forms.Form):
     """One condition. A row whose field is empty does not count."""
 
     measure = forms.ChoiceField(label=_("measure"), choices=MEASURES)
-    field = forms.ChoiceField(label=_("field"), required=False)
+    field = forms.ChoiceField(label=_("what is measured"), required=False)
     over = forms.ChoiceField(label=_("divided by"), required=False)
     op = forms.ChoiceField(label=_("comparison"), choices=OPERATORS, required=False)
     value = forms.CharField(
         label=_("value"), required=False, max_length=2_000, help_text=_("A number; yes or no; codes with commas.")
     )
     unit = forms.ChoiceField(label=_("unit"), choices=[(unit, unit or "—") for unit in UNITS], required=False)
-    period = forms.ChoiceField(label=_("period"), choices=PERIODS, required=False)
+    period = forms.ChoiceField(label=_("of which years"), choices=PERIODS, required=False)
 
     def __init__(self, fields: list[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

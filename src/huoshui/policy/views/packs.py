@@ -44,8 +44,8 @@ def pack_list(request: HttpRequest) -> HttpResponse:
 
 def _groups() -> list[tuple[str, str]]:
     return [
-        ("in_force", _("Policies in force")), ("coming", _("Coming into force")), ("waiting", _("Waiting for a second person")),
-        ("past", _("Superseded or ended")),
+        ("in_force", _("Policies in force")), ("coming", _("Coming into force")),
+        ("waiting", _("Wait for a second person")), ("past", _("Superseded or ended")),
     ]  # fmt: skip
 
 
