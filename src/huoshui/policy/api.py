@@ -271,7 +271,7 @@ def match(request: HttpRequest, pk: Id, on: date | None = None) -> dict[str, Any
     }  # fmt: skip
 
 
-@router.get("/parties/{pk}/match/{pack}/", response=ExplanationOut)
+@router.get("/parties/{pk}/match/packs/{pack}/", response=ExplanationOut)
 def explanation(request: HttpRequest, pk: Id, pack: str, on: date | None = None) -> dict[str, Any]:
     """One pack for an entity with its reasons."""
     party = queries.entity(actor(request), pk)
@@ -306,7 +306,7 @@ def _day(on: date | None) -> date:
     return on or today
 
 
-@router.post("/parties/{pk}/match/answer/", response=MatchOut)
+@router.post("/parties/{pk}/answers/", response=MatchOut)
 def answer(request: HttpRequest, pk: Id, body: AnswerIn) -> dict[str, Any]:
     """Answer a missing fact; answers with the match as it is then. An officer's word counts as the centre's."""
     who = actor(request)

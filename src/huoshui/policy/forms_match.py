@@ -52,10 +52,16 @@ class AnswerForm(forms.Form):
             return given
         try:
             if self.asked.is_money:
-                return intake.money(given, "yuan")
+                return money(given)
             return intake.decimal(given.removesuffix(self.asked.unit), self.asked.places)
         except Rule as rule:
             raise forms.ValidationError(sentences.of_rule(rule)) from rule
+
+
+def money(text: str) -> int:
+    """Fen from an amount in yuan; 1500万 and 1亿 are understood as people say them. Raises Rule."""
+    text = intake.normal(text)
+    return intake.money(f"{text}元" if text.endswith(("万", "亿")) else text, "yuan")
 
 
 def _input(column: str, field: Field) -> forms.Field:
@@ -111,7 +117,7 @@ class PlanForm(forms.Form):
         for name, given in list(cleaned.items()):
             if name.startswith("planned_"):
                 try:
-                    cleaned[name] = intake.money(given, "yuan")
+                    cleaned[name] = money(given)
                 except Rule as rule:
                     self.add_error(name, sentences.of_rule(rule))
         return cleaned

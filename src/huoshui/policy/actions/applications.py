@@ -24,8 +24,8 @@ from huoshui.base.models import LogRecord
 from huoshui.cases import actions as cases
 from huoshui.cases import files
 from huoshui.cases.files import Upload
+from huoshui.cases.machine import BEFORE_RESOLUTION, Status
 from huoshui.cases.machine import Kind as CaseEventKind
-from huoshui.cases.machine import Status
 from huoshui.policy import matching, needs, words
 from huoshui.policy.models import Application, ApplicationEvent, FiledMaterial, Filing, Payout
 from huoshui.policy.permissions import APPLY, REVIEW
@@ -44,6 +44,10 @@ BANK_MAX: Final = 100
 ONCE: Final = ("certificate", "grant", "tax", "credit")
 """Kinds of benefit that a firm gets once a year; vouchers may be asked for again until the cap."""
 PAYS: Final = ("grant", "voucher")
+CASE_FROM: Final = {
+    CaseEventKind.ACCEPTED: (Status.OPEN, Status.ASSIGNED), CaseEventKind.RESOLVED: (Status.ACCEPTED,),
+    CaseEventKind.CLOSED: (Status.RESOLVED,), CaseEventKind.WITHDRAWN: tuple(BEFORE_RESOLUTION),
+}  # fmt: skip
 State = Application.State
 EventKind = ApplicationEvent.Kind
 
@@ -305,8 +309,7 @@ def withdraw(act: Act, *, application: Application) -> Application:
     application.state = State.WITHDRAWN
     application.save(update_fields=["state"])
     record_event(act, application, EventKind.WITHDRAWN, {})
-    if application.case is not None and application.case.running:
-        cases.add_event(act.actor, case=application.case, event=CaseEventKind.WITHDRAWN)
+    _case(act, application, CaseEventKind.WITHDRAWN)
     return application
 
 
@@ -406,8 +409,6 @@ def _case(act: Act, application: Application, event: CaseEventKind, text: str = 
     if case is None:
         return
     case.refresh_from_db()
-    if event is CaseEventKind.ACCEPTED and case.status not in (Status.OPEN, Status.ASSIGNED):
-        return
-    if event is CaseEventKind.CLOSED and case.status != Status.RESOLVED:
-        return
-    cases.add_event(act.actor, case=case, event=event, text=text)
+    if case.status in CASE_FROM[event]:
+        cases.add_event(act.actor, case=case, event=event, text=text)
+        case.refresh_from_db()
