@@ -23,7 +23,9 @@ class NarrowForm(forms.Form):
 
     text = forms.CharField(label=_l("name or USCC"), required=False, max_length=TEXT_FILTER_MAX)
     division = forms.ChoiceField(label=_l("division"), required=False)
-    group = forms.ModelChoiceField(label=_l("cluster or park"), required=False, queryset=Group.objects.all())
+    group = forms.ModelChoiceField(
+        label=_l("cluster or park"), required=False, empty_label=_l("all"), queryset=Group.objects.all()
+    )
     condition = forms.ChoiceField(label=_l("condition"), required=False)
     fact = forms.ChoiceField(label=_l("fact"), required=False)
 

@@ -60,6 +60,8 @@ class RdForm(forms.Form):
             self._line(row, lines[row] if row < len(lines) else None)
         for row in range(self.asset_rows):
             self._asset(row, assets[row] if row < len(assets) else None)
+        for field in self.fields.values():  # the heading of the column is their label on the page
+            field.widget.attrs["aria-label"] = field.label
 
     def _given(self, name: str) -> int:
         """How many rows the browser sent."""
