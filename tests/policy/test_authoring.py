@@ -7,6 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
 from huoshui.base.access import Actor
 from huoshui.base.errors import Conflict, Forbidden, Invalid, Refused
@@ -14,7 +15,8 @@ from huoshui.policy import checking, pack_text
 from huoshui.policy.actions import authoring as actions
 from huoshui.policy.models import DraftVersion, Notice, PackDraft
 from huoshui.registry import actions as registry
-from huoshui.registry import queries
+from huoshui.registry import queries, sentences
+from huoshui.rules import RuleError
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +135,15 @@ def test_bad_input_is_one_error_with_its_place(whole: PackDraft, old: str, new: 
     (found,) = checked.errors
     assert found.path.startswith(path)
     assert found.sentence
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_every_rule_that_a_text_can_break_has_a_sentence(language: str) -> None:
+    with translation.override(language):
+        for code in RuleError.rules:
+            said = str(sentences.RULES.get(code, ""))
+            assert said, code
+            assert language == "en" or not said.isascii(), code
 
 
 def test_markup_in_a_title_is_text(office: Client, whole: PackDraft) -> None:

@@ -139,6 +139,12 @@ def test_the_calendar_knows_what_ends_opens_and_closes(client: Client, two: tupl
     assert [month.first.isoformat() for month in context["months"]] == ["2026-12-01", "2027-06-01"]
 
 
+def test_what_ends_within_the_year_is_to_be_done(two: tuple[Actor, Actor], people: Any, law: Any) -> None:
+    (due,) = pack_queries.successors_due(two[0])
+    assert due.due == date(2027, 6, 30)
+    assert list(pack_queries.successors_due(people("agent", "party:1"))) == []
+
+
 def test_twelve_months_end_with_their_month() -> None:
     assert pack_queries.ahead(date(2026, 11, 22)) == date(2027, 11, 30)
     assert pack_queries.ahead(date(2024, 2, 29)) == date(2025, 2, 28)

@@ -112,7 +112,9 @@ class CriterionForm(forms.Form):
     id = forms.RegexField(IDENTIFIER, label=_("id"), error_messages={"invalid": _("must be lower-case letters, "
                           "digits, dots and hyphens")})  # fmt: skip
     title = forms.CharField(label=_("title"), max_length=200)
-    kind = forms.ChoiceField(label=_("what it does"), choices=lambda: [(kind.value, pack_words.kind(kind)) for kind in KINDS])
+    kind = forms.ChoiceField(
+        label=_("what it does"), choices=lambda: [(kind.value, pack_words.kind(kind)) for kind in KINDS]
+    )
     stage = forms.ChoiceField(
         label=_("asked of"), choices=[("entitlement", _("the firm")), ("claim", _("each claim"))], required=False
     )

@@ -14,6 +14,7 @@ from huoshui.base import clock
 from huoshui.base.access import Actor
 from huoshui.base.errors import Missing
 from huoshui.base.models import User
+from huoshui.cases.todo import Todo
 from huoshui.policy import pack_words
 from huoshui.policy.models import Notice, PackComparison, PackDraft
 from huoshui.policy.permissions import AUTHOR, OVERSEE
@@ -214,6 +215,17 @@ def _dates_of(pack: Pack) -> Iterator[Date]:
         if transition.until:
             text = _("transition ends: %(text)s") % {"text": transition.title}
             yield Date(transition.until, "transition", pack, text, "watch")
+
+
+def successors_due(actor: Actor) -> Iterator[Todo]:
+    """Packs that end within the year ahead and have no successor yet, for those who write packs."""
+    if not actor.can(AUTHOR):
+        return
+    today = clock.today()
+    for date in dates(today):
+        if date.code == "ends" and date.on <= ahead(today):
+            title = _("“%(title)s” ends: prepare what follows") % {"title": date.pack.header.title}
+            yield Todo(title, date.url, date.on)
 
 
 def months(found: list[Date], on: dt.date) -> tuple[Month, ...]:

@@ -4,8 +4,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 def register() -> None:
-    """Navigation and demo data."""
+    """Navigation, what ends soon as a to-do, demo data."""
     from huoshui.base import demo, nav
+    from huoshui.cases import todo
+    from huoshui.policy import pack_queries
     from huoshui.policy.demo import authoring as demo_authoring
     from huoshui.policy.permissions import AUTHOR, READ
 
@@ -15,4 +17,5 @@ def register() -> None:
         nav.Entry(desk, _("Policy calendar"), "policy:expiry", READ, 35),
         nav.Entry(desk, _("Write packs"), "policy:drafts", AUTHOR, 36),
     )
+    todo.register("policy.successors", pack_queries.successors_due)
     demo.register(74, demo_authoring.load)

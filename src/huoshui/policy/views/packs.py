@@ -55,8 +55,9 @@ def pack_page(request: HttpRequest, identifier: str, pk: int | None = None) -> H
     """One pack: what it asks, by which clause, what it pays, and where the text comes from."""
     actor = actor_of(request)
     found = pack_queries.publication(actor, identifier, pk)
+    about, *blocks = show_words.page(found.loaded(), pack_words.language())
     return render(request, "policy/pack.html", {
-        "pack": found.loaded(), "blocks": show_words.page(found.loaded(), pack_words.language())[1:],
+        "pack": found.loaded(), "about": about, "blocks": blocks,
         "publication": found, "history": pack_queries.history(actor, identifier),
         "older": pack_queries.predecessor(found), "today": clock.today(), "may_author": actor.can(AUTHOR),
         "may_review": bool(actor.user) and found.state in (PublicationState.DRAFT, PublicationState.REVIEWED),
