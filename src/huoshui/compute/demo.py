@@ -37,7 +37,9 @@ ACTOR = access.system("demo")
 TERMS = "round-terms-demo-2026"
 HOURS = 168
 REQUESTS_PER_ROUND = 300
-PAST_DAYS = 24
+PAST_DAYS = 38
+PAID_DAYS = 18
+"""Days after the first day of the past round on which its contest periods are over and the bank reports payments."""
 
 REGIONS = (("east", "东部"), ("south", "南部"), ("north", "北部"), ("northwest", "西北"), ("southwest", "西南"))
 
@@ -96,7 +98,7 @@ def load() -> Iterator[Step]:
         if number == 1:
             with clock.moved_to(midday(past + timedelta(days=HOURS // 24 + 1))):
                 yield _delivered(Round.objects.get(number=1))
-            with clock.moved_to(midday(today)):
+            with clock.moved_to(midday(past + timedelta(days=PAID_DAYS))):
                 yield _paid()
     with clock.moved_to(midday(today)):
         _deposits(3, today + timedelta(days=8))

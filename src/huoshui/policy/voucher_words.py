@@ -15,7 +15,8 @@ from huoshui.terms.rounding import format_yuan
 
 RULES = {
     1: _l("A voucher is redeemed until its last day, while it is valid."),
-    2: _l("Only the payer of an accepted statement redeems it; a statement in arrears, contested or cancelled is not."),
+    2: _l("Only the payer of an accepted statement redeems it; one that is contested, cancelled or not secured is not "
+          "redeemed."),
     3: _l("No more is claimed than was paid, as banks reported it."),
     4: _l("All days of use lie within the period of the fund."),
     5: _l("An invoice counts once: its number and its file, for any firm, fund or voucher, unless vouchers may stack."),
