@@ -63,9 +63,7 @@ class Library:
 
     def transitions(self, pack: Pack, on: dt.date) -> list[tuple[int, Transition]]:
         """The transitions that are open on a day, with their index."""
-        return [
-            (index, each) for index, each in enumerate(pack.transitions) if each.until is None or on <= each.until
-        ]
+        return [(index, each) for index, each in enumerate(pack.transitions) if each.until is None or on <= each.until]
 
     def variants(self, pack: Pack) -> tuple[Branch, ...]:
         """The pack with other parameters, by division, the narrowest first."""

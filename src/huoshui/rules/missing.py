@@ -7,7 +7,7 @@ and in bulk alike: for each column, the rows in which it matters.
 
 from collections.abc import Callable, Iterable
 
-from .algebra import Bits, Number, Truth, both, either, known, no
+from .algebra import Bits, Number, both, either, known, no
 from .evaluate import by_branch
 from .judging import Columns, Judging, Outcome, audience_tests, judging_on, members, truth, value_of
 from .library import Branch, Library
@@ -74,12 +74,12 @@ class _Search:
         self.test(criterion.applies_when, rows)
         self.test(criterion.test, rows)
         if outcome.points is not None and criterion.score is not None:
-            reach = Truth(False, False, _above(outcome.points.may, outcome.points.person))
+            rows = both(rows, _above(outcome.points.may, outcome.points.sure))
             for way in criterion.score.alternatives:
                 if isinstance(way, Banded):
-                    self.terms(terms_of_measure(way.measure), both(rows, reach.may))
+                    self.terms(terms_of_measure(way.measure), rows)
             for test in score_tests(criterion.score):
-                self.test(test, both(rows, reach.may))
+                self.test(test, rows)
         for other in others:
             if criterion.id in other.criterion.exempts:
                 self.test(other.criterion.applies_when, rows)

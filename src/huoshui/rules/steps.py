@@ -156,9 +156,7 @@ def needed(
     return min(ways, key=len, default=None)
 
 
-def _yes_no(
-    test: Flag | Certificate, name: str, value: bool, table: Table, criterion: str, points: Points
-) -> Change:
+def _yes_no(test: Flag | Certificate, name: str, value: bool, table: Table, criterion: str, points: Points) -> Change:
     return Change(criterion, *points, test, "", (name,), table.raw(name), value, None)
 
 
