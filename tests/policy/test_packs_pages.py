@@ -9,7 +9,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from huoshui.base import canonical, tasks
 from huoshui.base.access import Actor
+from huoshui.base.models import TaskProgress
 from huoshui.policy import comparing, pack_queries
 from huoshui.policy.actions import authoring as actions
 from huoshui.policy.models import ComparisonRow, PackComparison
@@ -213,6 +215,14 @@ def test_the_count_is_asked_for_by_officers_alone(client: Client, people: Any, l
     assert client.get(reverse("policy:pack_diff", args=["award-2026"])).context["running"] is not None
     comparing.count_here(waiting)
     assert client.get(reverse("policy:pack_diff", args=["award-2026"])).context["running"] is None
+
+
+def test_the_worker_counts_in_a_child(two: tuple[Actor, Actor], law: Any) -> None:
+    asked = actions.ask_comparison(two[0], old=law[0], new=law[1], on=date(2026, 11, 22))
+    comparing.enqueue(asked)
+    comparing.count(asked, tasks.Watch(TaskProgress.objects.get(subject=canonical.label(asked)).task, 1))
+    asked.refresh_from_db()
+    assert (asked.totals["entities"], asked.totals["leave"]) == (FIRMS, 10)
 
 
 def test_every_earlier_text_can_be_compared_with(client: Client, two: tuple[Actor, Actor], law: Any) -> None:
