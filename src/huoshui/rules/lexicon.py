@@ -28,15 +28,15 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "vat.input": ("进项税额",),
     "rd": ("研发费用", "研究开发费用", "研发投入", "研发经费", "研发支出", "研究开发费", "研究开发投入"),
     "rd.domestic": ("境内发生的研究开发费用", "境内发生的研发费用", "中国境内发生"),
-    "rd.expensed": ("计入当期损益", "研发费用"),
-    "rd.capitalised": ("形成无形资产", "无形资产成本", "研发费用"),
+    "rd.expensed": ("计入当期损益",),
+    "rd.capitalised": ("形成无形资产", "无形资产成本"),
     "equity.new": ("股权融资",),
-    "staff": ("职工总数", "从业人员", "职工", "员工", "参保人数"),
+    "staff": ("职工总数", "从业人员", "从业人数", "职工", "员工", "参保人数"),
     "staff.rd": ("科技人员", "研发人员", "研究人员"),
     "founded": ("注册成立", "成立时间", "成立年限", "成立", "经营时间", "经营满", "注册满", "注册时间"),
     "segment.since": ("特定细分市场", "细分市场", "细分领域"),
     "segment.share": ("市场占有率", "市场份额"),
-    "segment.rank": ("国内排名", "市场排名", "名列前", "排名"),
+    "segment.rank": ("国内排名", "市场排名", "市场名列"),
     "srdi.score": ("评价得分", "发展评价", "评价指标"),
     "ip.class1": ("Ⅰ类知识产权", "I类知识产权", "发明专利", "Ⅰ类"),
     "ip.class1.high-value": ("Ⅰ类高价值", "高价值知识产权", "高价值发明"),
@@ -58,7 +58,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "standard.led": ("主导制定", "标准制定"),
     "talent.d": ("D类", "人才", "省级科技奖"),
     "abnormal": ("经营异常名录", "经营异常"),
-    "dishonest": ("严重失信", "失信主体", "违法失信"),
+    "dishonest": ("严重失信主体", "失信主体", "违法失信"),
     "restricted": ("禁止、限制", "限制类", "淘汰类", "禁止类"),
     "data-fraud": ("造假", "弄虚作假", "虚假"),
     "sme.size": ("中小微", "中小企业", "小微企业", "小型微利", "中型", "大型", "小型", "微型"),
@@ -72,17 +72,17 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "single-champion": ("单项冠军",),
     "innovation-demo": ("技术创新示范企业",),
     "ip-demo": ("知识产权优势", "知识产权示范"),
-    "compute.contracts": ("合同总额", "算力合同"),
-    "subsidy.compute": ("算力券",),
-    "subsidy.model": ("模型券",),
+    "compute.contracts": ("合同总额", "申报智算合同", "申报算力合同"),
+    "subsidy.compute": ("已获算力券", "算力券金额", "申领金额", "申领杭州算力券"),
+    "subsidy.model": ("已获模型券", "模型券金额"),
     "loan.due": ("到期",),
-    "claim.contract-amount": ("合同金额", "合同额"),
+    "claim.contract-amount": ("合同金额",),
     "claim.settled": ("实际发生金额", "实际发生额", "结算金额"),
     "claim.paid": ("实际支付", "已付款", "支付金额", "付款"),
     "claim.claimed": ("申请金额", "申请额", "兑付"),
     "claim.contract-signed": ("合同签订", "签订"),
     "claim.related-party": ("关联关系", "关联方", "关联企业"),
-    "claim.supplier-listed": ("名录", "入库", "备案名单"),
+    "claim.supplier-listed": ("服务名录", "供应方", "供应商"),
     "claim.on-platform": ("平台",),
     "claim.split": ("拆分",),
     "claim.other-rate": ("叠加", "累计补助比例"),
@@ -99,7 +99,7 @@ NEUTRAL: Final = frozenset({"little-giant", "little-giant.group", "single-champi
 
 NEGATIVE: Final = re.compile(
     r"不重复|不得(?!低于|少于|超过|高于)|未(?!达|满|来|经|列明)|不予|不再|不支持|不存在|不属于|不在|不受理|不适用|不享受|不含|不包括|不符合|不参与"
-    r"|无(?!形|还本|偿)|没有|非(?!遗|营利)|除外|以外|禁止|取消|负面|排除|剔除|撤销|停止"
+    r"|无(?!形|还本|偿)|没有|非(?!遗|营利|法人|公有)|除外|以外|禁止|取消|负面|排除|剔除|撤销|停止"
 )
 """Words by which a sentence excludes."""
 
@@ -117,19 +117,24 @@ def words_of(field: Field) -> tuple[str, ...]:
 
 
 def mentions(text: str, fields: Iterable[Field]) -> dict[str, int]:
-    """Fields that a text names, with the first place; a longer word hides the shorter ones within it."""
+    """Fields that a text names, with the first place."""
+    found = dict[str, int]()
+    for start, codes in named_at(text, fields):
+        for code in codes:
+            found.setdefault(code, start)
+    return found
+
+
+def named_at(text: str, fields: Iterable[Field]) -> list[tuple[int, tuple[str, ...]]]:
+    """(place, the fields that the word there may mean) in order; a longer word hides the shorter ones within it."""
     named = dict[str, list[str]]()
     for field in fields:
         for word in words_of(field):
             named.setdefault(narrow(word), []).append(field.code)
     if not named:
-        return {}
+        return []
     pattern = re.compile("|".join(re.escape(word) for word in sorted(named, key=len, reverse=True)))
-    found = dict[str, int]()
-    for match in pattern.finditer(narrow(text)):
-        for code in named[match.group()]:
-            found.setdefault(code, match.start())
-    return found
+    return [(match.start(), tuple(named[match.group()])) for match in pattern.finditer(narrow(text))]
 
 
 def sizes(text: str) -> frozenset[str]:

@@ -18,6 +18,7 @@ from huoshui.terms.errors import TermError
 
 from . import lint_logic, lint_quotes, quotes
 from .findings import ERROR, LEVELS, NOTE, WARNING, Finding, finding
+from .lexicon import NEGATIVE
 from .lint_places import Place, places
 from .model import (
     BPS,
@@ -45,6 +46,7 @@ from .reader import load
 
 ENDS_WITHIN_MONTHS: Final = 12
 CYCLE_STEPS_MAX: Final = 100
+SENTENCE_MIN: Final = 6
 _UNTIL: Final = re.compile(r"(?:至|截止|截至|到)\s*(\d{4})\s*[年./-]\s*(\d{1,2})\s*[月./-]\s*(\d{1,2})")
 _DAY: Final = r"(\d{4})\s*[年./-]\s*(\d{1,2})\s*[月./-]\s*(\d{1,2})\s*日?"
 _FROM: Final = re.compile(rf"{_DAY}起(?:施行|实施|执行|生效)")
@@ -86,7 +88,7 @@ def lint(
     if on is not None:
         found += _ends(pack, on)
     if notice is not None:
-        found += _in_notice(cited, notice)
+        found += [*_in_notice(cited, notice), *_unquoted(cited, notice)]
     unique = list({(each.code, each.path, repr(sorted(each.params.items()))): each for each in found}.values())
     return sorted(unique, key=lambda each: (LEVELS.index(each.level), _order(each.path)))
 
@@ -110,6 +112,8 @@ def _scoring(pack: Pack) -> Iterator[Finding]:
             yield finding("part_unreachable", path, ERROR, minimum=part.minimum, most=most)
         elif part.minimum and part.minimum <= sum(lowest[name] for name in part.criteria):
             yield finding("part_always", path, WARNING, minimum=part.minimum)
+        if not part.minimum and part.title in pack.scoring.quote:
+            yield finding("part_without_minimum", path, WARNING, title=part.title)
         stated = [s.value for s in quotes.read(part.title).of(quotes.POINTS)]
         if stated and most not in stated:
             yield finding("part_total_differs", path, WARNING, most=most, stated=int(stated[0]))
@@ -338,6 +342,9 @@ def _unused(pack: Pack) -> Iterator[Finding]:
     for index, material in enumerate(pack.materials):
         if material.facts and not read & set(material.facts):
             yield finding("material_unread", f"body.materials[{index}]", WARNING)
+        elif not material.kept:
+            for code in sorted(set(material.facts) - read):
+                yield finding("fact_unread", f"body.materials[{index}]", WARNING, field=code)
 
 
 def _prefix(division: str) -> str:
@@ -422,6 +429,17 @@ def _in_notice(cited: Collection[Place], notice: str) -> Iterator[Finding]:
             if wanted and at < 0:
                 yield finding("quote_not_in_notice", f"{place.path}.quote", ERROR, text=piece.strip()[:80])
                 break
+
+
+def _unquoted(cited: Collection[Place], notice: str) -> Iterator[Finding]:
+    """Sentences of the notice that state a quantity or exclude, and that nothing quotes."""
+    quoted = [_squeezed(place.text) for place in cited]
+    for number, line in enumerate(notice.splitlines(), start=1):
+        for sentence in re.split(r"[。；;]", line):
+            wanted = _squeezed(sentence)
+            states = quotes.read(sentence).stated or NEGATIVE.search(sentence)
+            if len(wanted) > SENTENCE_MIN and states and not any(wanted in text or text in wanted for text in quoted):
+                yield finding("notice_unquoted", f"notice[{number}]", NOTE, text=sentence.strip()[:80])
 
 
 def _squeezed(text: str) -> str:

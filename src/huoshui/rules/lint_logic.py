@@ -175,13 +175,37 @@ def _tree(raw: Any, test: Test, path: str, pack: Pack) -> Iterator[Finding]:
     for index, (inner, part) in enumerate(members):
         yield from _tree(inner, part, f"{path}.tests[{index}]", pack)
     if len(members) == 1:
-        yield finding("single_member", path, NOTE)
-    limits = [(f"{path}.tests[{index}]", limit(part)) for index, part in enumerate(test.tests)]
-    known = [(where, each) for where, each in limits if each is not None]
+        yield finding("single_member", path, WARNING)
+    known = list(_limits(test, path))
     yield from (_conjunction(known) if isinstance(test, AllOf) else _alternatives(known, path, pack))
+    yield from _odd_one(test, path)
+    for index, (inner, part) in enumerate(members):
+        if type(part) is type(test) and inner.get("op") == raw["op"]:
+            yield finding("nested_alike", f"{path}.tests[{index}]", WARNING)
+    if isinstance(test, AnyOf):
+        yield from _overlapping(test, path)
     for index, part in enumerate(test.tests):
         if part in test.tests[:index] and limit(part) is None:
             yield finding("test_repeated", f"{path}.tests[{index}]", WARNING)
+
+
+def _limits(test: AllOf | AnyOf, path: str) -> Iterator[tuple[str, Limit]]:
+    """Limits of the members; a member that joins in the same way is part of the list."""
+    for index, part in enumerate(test.tests):
+        where = f"{path}.tests[{index}]"
+        own = limit(part)
+        if own is not None:
+            yield where, own
+        elif isinstance(part, (AllOf, AnyOf)) and isinstance(part, type(test)):
+            yield from ((where, inner) for _, inner in _limits(part, where))
+
+
+def _odd_one(test: AllOf | AnyOf, path: str) -> Iterator[Finding]:
+    """Among three or more alike, one that joins its own members the other way."""
+    kinds = [type(part) for part in test.tests]
+    for one, rest in ((AllOf, AnyOf), (AnyOf, AllOf)):
+        if len(kinds) > 2 and kinds.count(one) == 1 and kinds.count(rest) == len(kinds) - 1:
+            yield finding("odd_one", f"{path}.tests[{kinds.index(one)}]", WARNING)
 
 
 def _leaf(test: Test, path: str, pack: Pack) -> Iterator[Finding]:
@@ -250,6 +274,18 @@ def _alternatives(known: Sequence[tuple[str, Limit]], path: str, pack: Pack) -> 
         same = [each for _, each in known if each.key == key]
         if _cover_everything(same, pack):
             yield finding("always_met", path, ERROR)
+
+
+def _overlapping(test: AnyOf, path: str) -> Iterator[Finding]:
+    """Alternatives that share values of a field, one with more conditions: for these it never matters."""
+    plain = [(index, own) for index, part in enumerate(test.tests) if isinstance(own := limit(part), Choice)]
+    for index, part in enumerate(test.tests):
+        for inner in part.tests if isinstance(part, AllOf) else ():
+            own = limit(inner)
+            for other, alone in plain:
+                if isinstance(own, Choice) and own.key == alone.key and not own.disjoint(alone):
+                    where = f"{path}.tests[{index}]"
+                    yield finding("redundant", where, WARNING, other=f"{path}.tests[{other}]")
 
 
 def _cover_everything(limits: Sequence[Limit], pack: Pack) -> bool:

@@ -7,16 +7,19 @@ kind is not held against the test: only a difference is an error, a silence at m
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final
 
 from . import quotes
 from .fields import CLAIM, Field
 from .findings import ERROR, NOTE, WARNING, Finding, finding
-from .lexicon import BAD, NEGATIVE, NEUTRAL, mentions, sizes
+from .lexicon import BAD, NEGATIVE, NEUTRAL, mentions, named_at, sizes
 from .lint_places import NEGATED, Asked, Leaf, Place, measures
 from .model import (
     Age,
+    AllOf,
     Amount,
+    AnyOf,
     Certificate,
     Compare,
     Dated,
@@ -29,7 +32,9 @@ from .model import (
     Op,
     Pack,
     Ratio,
+    reads,
     terms_of_measure,
+    tests_of,
 )
 from .quotes import COUNT, MONEY, POINTS, SHARE, TIME, Said, Stated
 
@@ -55,6 +60,9 @@ def check(pack: Pack, found: Sequence[Place]) -> Iterator[Finding]:
         yield from _dates(place, said[place.path], pack)
         yield from _polarity(place, pack)
         yield from _members(place)
+        yield from _joints(place, pack)
+        yield from _named_unasked(place, pack, found)
+        yield from _compared(place, pack)
     yield from _repeated(found)
 
 
@@ -77,6 +85,20 @@ def _repeated(found: Sequence[Place]) -> Iterator[Finding]:
         same = [place for place in cited if place.quote == quote]
         if len(same) >= 3 and len(same) * 2 > len(cited):
             yield finding("quote_repeated", f"{same[0].path}.quote", WARNING, count=len(same))
+        for place in same:
+            others = [other for other in same if other is not place]
+            if any(other.clause != place.clause for other in others):
+                yield finding("quote_two_clauses", f"{place.path}.quote", WARNING)
+            elif any(alike(place) == 0 < alike(other) for other in others):
+                yield finding("quote_of_other", f"{place.path}.quote", WARNING)
+
+
+def alike(place: Place) -> int:
+    """How many pairs of characters the title and the quote of a place have in common."""
+    title, quote = (
+        {text[at : at + 2] for at in range(len(text) - 1)} for text in (place.title, place.quote)
+    )  # fmt: skip
+    return len({pair for pair in title & quote if pair.isalpha()})
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -255,9 +277,11 @@ def _fields(place: Place, pack: Pack) -> Iterator[Finding]:
             rivals = [other for other in named if other not in used and _alike(pack.fields[code], pack.fields[other])]
             if rivals:
                 yield finding("field_differs", path, WARNING, field=code, named=rivals[0])
+            elif any(other in named and _alike(pack.fields[code], pack.fields[other]) for other in used):
+                yield finding("field_not_quoted", path, WARNING, field=code)
     for path, measure, _, _ in measures(place):
-        if isinstance(measure, Ratio) and _inverted(measure, place, named):
-            yield finding("ratio_inverted", path, ERROR)
+        if isinstance(measure, Ratio):
+            yield from _ratio(path, measure, place, pack)
 
 
 def _by_path(place: Place) -> Iterator[tuple[str, list[str]]]:
@@ -278,16 +302,102 @@ def _alike(a: Field, b: Field) -> bool:
     return (a.kind, a.unit, a.of_claim, a.periodic) == (b.kind, b.unit, b.of_claim, b.periodic) and a.kind != "text"
 
 
-def _inverted(measure: Ratio, place: Place, named: dict[str, int]) -> bool:
-    """资产负债率 with assets above, or “A占B” with B above."""
+def _ratio(path: str, measure: Ratio, place: Place, pack: Pack) -> Iterator[Finding]:
+    """A ratio of a thing to itself, of the whole to its part, or the other way round than “A占B” and 资产负债率 say."""
     over, under = measure.numerator.terms[0].field, measure.denominator.terms[0].field
-    text = place.quote
-    if "资产负债率" in f"{text}{place.title}":
+    if measure.numerator == measure.denominator:
+        yield finding("ratio_itself", path, ERROR)
+    elif under.startswith(f"{over}.") or _said_inverted(over, under, place, pack):
+        yield finding("ratio_inverted", path, ERROR)
+
+
+def _said_inverted(over: str, under: str, place: Place, pack: Pack) -> bool:
+    if "资产负债率" in f"{place.quote}{place.title}":
         return (over, under) == ("assets", "liabilities")
-    of = text.find("占")
-    if of < 0 or over not in named or under not in named:
-        return False
-    return named[over] > of > named[under]
+    named = named_at(place.quote, pack.fields.values())
+    said = set[tuple[str, str]]()
+    for match in re.finditer("占", place.quote):
+        before = [codes for start, codes in named if start < match.start()]
+        after = [codes for start, codes in named if start > match.start()]
+        if before and after:
+            said |= {(a, b) for a in before[-1] for b in after[0]}
+    return (under, over) in said and (over, under) not in said
+
+
+def _compared(place: Place, pack: Pack) -> Iterator[Finding]:
+    """“A不少于B” against a difference of A and B compared with nothing."""
+    for asked, leaf in ((number, leaf) for number in place.asked for leaf in place.leaves if leaf.path == number.path):
+        part = leaf.parts[0]
+        if asked.value != 0 or not isinstance(part, Compare) or not isinstance(part.measure, Amount):
+            continue
+        terms = part.measure.terms
+        word = re.search("不少于|不低于|不小于|不超过|不高于|不大于|超过|高于|少于|低于", place.quote)
+        if word is None or len(terms) != 2 or [term.weight for term in terms] != [1, -1]:
+            continue
+        named = named_at(place.quote, pack.fields.values())
+        first = next((codes for start, codes in reversed(named) if start < word.start()), ())
+        at_least = word.group() in ("不少于", "不低于", "不小于", "超过", "高于")
+        wanted_up = at_least if terms[0].field in first else not at_least if terms[1].field in first else None
+        if leaf.excludes and wanted_up is not None:
+            wanted_up = not wanted_up
+        if wanted_up is not None and wanted_up != (part.op in (Op.GE, Op.GT)):
+            yield finding("direction_differs", leaf.path, ERROR, op=part.op.value, number="0", unit=asked.unit)
+
+
+def _named_unasked(place: Place, pack: Pack, found: Sequence[Place]) -> Iterator[Finding]:
+    """The quote names something that no test of this quote reads: a condition was left out, or another was meant."""
+    if place.criterion is None or any(isinstance(p, Manual) for leaf in place.leaves for p in leaf.parts):
+        return
+    sharing = [other for other in found if other.quote in place.quote or place.quote in other.quote]
+    asked = {code for other in sharing for _, codes in _by_path(other) for code in codes}
+    asked |= {term.field for test in tests_of(pack.audience) for term in reads(test)}
+    asked |= {pack.classes.field} if pack.classes is not None else set()
+    kinds = {pack.fields[code].kind for _, codes in _by_path(place) for code in codes}
+    families = {code.split(".")[0] for code in asked}
+    for _, codes in named_at(place.quote, pack.fields.values()):
+        kin = any(code.split(".")[0] in families for code in codes)
+        if not asked & set(codes) and not kin and pack.fields[codes[0]].kind in kinds:
+            yield finding("field_not_asked", place.path, WARNING, field=codes[0])
+
+
+# --- and, or ----------------------------------------------------------------------------------------------------------
+
+_OR: Final = re.compile("或|之一|任一|其一|择一|、|除外|放宽|可不|不受|但")
+_AND: Final = re.compile("且|并|同时|均|又|及|和|、|；|，")
+_STRONG_AND: Final = re.compile("且|同时|并")
+
+
+def _joints(place: Place, pack: Pack) -> Iterator[Finding]:
+    """A test that joins by “any” where the quote knows no “or”, or by “all” where it says nothing but “or”."""
+    test = place.criterion.test if place.criterion is not None else None
+    if not isinstance(test, (AllOf, AnyOf)) or len(place.leaves) < 2:
+        return
+    between, text = _between(test, place, pack), place.quote
+    says_or = any(word in f"{text}{place.title}" for word in ("或", "之一", "任一", "其一", "择一"))
+    if isinstance(test, AnyOf):
+        cases = all(isinstance(part, AllOf) for part in test.tests)
+        joined = bool(between) and all(_STRONG_AND.search(words) and "或" not in words for words in between)
+        if joined or not (cases or says_or or _OR.search(text)):
+            yield finding("joint_any", f"{place.path}.test", WARNING)
+        return
+    parted = bool(between) and all("或" in words and not _STRONG_AND.search(words) for words in between)
+    certificates = sum(isinstance(part, Certificate) for part in test.tests) > 1 and not _STRONG_AND.search(text)
+    if parted or certificates or (says_or and not _AND.search(text)):
+        yield finding("joint_all", f"{place.path}.test", WARNING)
+
+
+def _between(test: AllOf | AnyOf, place: Place, pack: Pack) -> list[str]:
+    """What the quote says between the names of neighbouring members; empty unless it names each of them."""
+    named = named_at(place.quote, pack.fields.values())
+    spots = list[int]()
+    for part in test.tests:
+        codes = {term.field for term in reads(part)}
+        spot = next((start for start, meant in named if codes & set(meant) and start not in spots), None)
+        if spot is None:
+            return []
+        spots.append(spot)
+    spots.sort()
+    return [place.quote[a:b] for a, b in pairwise(spots)]
 
 
 # --- years and dates --------------------------------------------------------------------------------------------------
@@ -406,9 +516,13 @@ def _polarity(place: Place, pack: Pack) -> Iterator[Finding]:
         for part in leaf.parts:
             if isinstance(part, Flag):
                 wanted = part.value != leaf.excludes
-                yield from _flag(leaf, part, wanted, negative, pack, place)
+                yield from _flag(leaf, part, wanted, negative, place)
             elif isinstance(part, Certificate) and criterion is not None and leaf.excludes and not negative:
                 yield finding("excludes_good", leaf.path, WARNING, field=part.field)
+    if criterion is not None and criterion.kind is Kind.VETO and not NEGATIVE.search(f"{place.quote}{place.title}"):
+        flags = {part.field for leaf in place.leaves for part in leaf.parts if isinstance(part, Flag)}
+        if not flags & (BAD | NEUTRAL):
+            yield finding("veto_not_negative", f"{place.path}.kind", WARNING)
     if criterion is not None and criterion.kind is Kind.MANUAL:
         if not any(isinstance(part, Manual) for leaf in place.leaves for part in leaf.parts):
             yield finding("manual_computable", f"{place.path}.kind", WARNING)
@@ -418,7 +532,7 @@ def _polarity(place: Place, pack: Pack) -> Iterator[Finding]:
             yield finding("hard_manual", f"{place.path}.kind", WARNING)
 
 
-def _flag(leaf: Leaf, part: Flag, wanted: bool, negative: bool, pack: Pack, place: Place) -> Iterator[Finding]:
+def _flag(leaf: Leaf, part: Flag, wanted: bool, negative: bool, place: Place) -> Iterator[Finding]:
     code = part.field
     if code in BAD and wanted:
         yield finding("requires_bad", leaf.path, ERROR, field=code)
@@ -426,7 +540,7 @@ def _flag(leaf: Leaf, part: Flag, wanted: bool, negative: bool, pack: Pack, plac
         return
     elif leaf.excludes and wanted is False and not negative:
         yield finding("excludes_good", leaf.path, ERROR, field=code)
-    elif place.criterion.kind is Kind.HARD and not wanted and not negative:
+    elif place.criterion.kind in (Kind.HARD, Kind.EXEMPTION) and not wanted:
         yield finding("excludes_good", leaf.path, WARNING, field=code)
 
 
