@@ -17,7 +17,7 @@ import pytest
 from django.db import connection
 from tests.sandbox import Sandbox
 
-from huoshui.cli.backup import BACKUPS_KEPT, backup
+from huoshui.cli.backup import BACKUPS_KEPT, backup, keep_files
 from huoshui.cli.supervisor import Child, Supervisor
 
 WAIT_SECONDS_MAX = 60
@@ -231,3 +231,15 @@ def test_a_child_that_will_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_suite_knows_its_database() -> None:
     assert connection.vendor == ("postgresql" if os.environ.get("HUOSHUI_TEST_POSTGRES") else "sqlite")
+
+
+def test_files_of_facts_are_copied_once_and_whole(tmp_path: Path) -> None:
+    source, target = tmp_path / "facts", tmp_path / "backups" / "facts"
+    assert keep_files(source, target) == 0
+    source.mkdir()
+    (source / "a.parquet").write_bytes(b"a")
+    (source / ".7.part").write_bytes(b"half")
+    assert keep_files(source, target) == 1
+    (source / "b.parquet").write_bytes(b"b")
+    assert keep_files(source, target) == 1
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {"a.parquet": b"a", "b.parquet": b"b"}

@@ -1,16 +1,15 @@
 """A publication takes two people, is never changed, and is found by the day on which it applies."""
 
 from datetime import date
-from importlib import resources
 from typing import Any
 
 import pytest
 
-from huoshui import terms
+from huoshui import rules, terms
 from huoshui.base.access import Actor
 from huoshui.base.errors import Conflict, Forbidden, Invalid, Missing, Refused
-from huoshui.registry import actions, queries
-from huoshui.registry.models import Publication
+from huoshui.registry import actions, demo, queries, sentences
+from huoshui.registry.models import FactType, Publication
 
 pytestmark = pytest.mark.django_db
 
@@ -46,8 +45,7 @@ def in_force(two: tuple[Actor, Actor], text: str) -> Publication:
 
 
 def test_every_shipped_publication_can_be_submitted(two: tuple[Actor, Actor]) -> None:
-    shipped = [path for kind in resources.files("huoshui.publications").iterdir() if kind.is_dir()
-               for path in kind.iterdir() if path.name.endswith(".yaml")]
+    shipped = list(demo._shipped())
     assert shipped
     for path in shipped:
         actions.submit_publication(two[0], text=path.read_text())
@@ -114,3 +112,49 @@ def test_a_changed_text_does_not_load(two: tuple[Actor, Actor]) -> None:
     publication.digest = "0" * 64
     with pytest.raises(ValueError, match="digest"):
         publication.loaded()
+
+
+PACK = """
+kind: rule_pack
+id: test-pack
+title: 测试规则
+authority: 测试
+source: tests
+status: in_force
+effective_from: 2026-01-01
+body:
+  fields:
+    - {code: test.mark, title: 测试标记, kind: boolean}
+  audience:
+    text: 全部企业
+  criteria:
+    - id: mark
+      title: 有标记
+      kind: hard
+      clause: 第一条
+      quote: 有标记
+      test: {op: is, of: test.mark, value: true}
+"""
+
+
+def test_every_rule_of_packs_has_a_sentence() -> None:
+    assert set(rules.RULES) <= set(sentences.RULES)
+
+
+def test_a_bad_pack_is_refused_in_words(two: tuple[Actor, Actor]) -> None:
+    text = PACK.replace("of: test.mark", "of: no.such")
+    with pytest.raises(Invalid) as refused:
+        actions.submit_publication(two[0], text=text)
+    [problem] = refused.value.problems
+    assert problem.value == "no.such"
+    assert problem.rule == sentences.sentence("field_unknown") != "field_unknown"
+
+
+def test_a_pack_brings_its_own_kinds_of_facts(two: tuple[Actor, Actor]) -> None:
+    first, second = two
+    publication = actions.submit_publication(first, text=PACK)
+    actions.review_publication(second, publication=publication)
+    assert not FactType.objects.filter(code="test.mark").exists()
+    actions.activate_publication(second, publication=publication)
+    kind = FactType.objects.get(code="test.mark")
+    assert (kind.title, kind.kind, kind.periodic) == ("测试标记", "bool", False)

@@ -171,7 +171,7 @@ class ConsentForm(forms.Form):
         label=_("facts"), required=False, choices=lambda: [(row.code, row.title) for row in FactType.objects.all()],
         widget=forms.SelectMultiple({"size": 8}), help_text=_("none chosen: all facts that the purpose names"),
     )
-    text = forms.CharField(label=_("what it is for"), max_length=500, required=False)
+    text = forms.CharField(label=_("remarks"), max_length=500, required=False)
     since = forms.DateField(label=_("since"), widget=_date())
     until = forms.DateField(label=_("until"), widget=_date(), required=False, help_text=_("empty: until withdrawn"))
 
