@@ -41,20 +41,23 @@ class BadNotice(ValueError):
         self.code, self.params = code, params
 
 
-def paragraphs(name: str, data: bytes) -> tuple[str, ...]:
-    """The paragraphs of a file, read in a bounded process. `name` gives the type by its ending. Raises BadNotice."""
+def paragraphs(name: str, data: bytes, *, seconds: int = COMPUTING_SECONDS_MAX) -> tuple[str, ...]:
+    """The paragraphs of a file, read in a process that may compute for `seconds`. `name` gives the type by its ending.
+
+    Raises BadNotice.
+    """
     ending = name.rsplit(".", 1)[-1].lower()
     if ending not in ENDINGS:
         raise BadNotice("notice_doc" if ending in ("doc", "wps", "ofd") else "notice_type", found=ending[:20])
     if len(data) > BYTES_MAX:
         raise BadNotice("notice_bytes", max=BYTES_MAX >> 20)
-    command = [sys.executable, "-m", "huoshui.policy.notices", ending]
+    command = [sys.executable, "-m", "huoshui.policy.notices", ending, str(seconds)]
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=WAITING_SECONDS_MAX, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:
         raise BadNotice("notice_too_much", seconds=WAITING_SECONDS_MAX) from None
     if done.returncode != 0:  # out of memory or time, or a fault of the reader: in any case not text
-        raise BadNotice("notice_too_much", seconds=COMPUTING_SECONDS_MAX)
+        raise BadNotice("notice_too_much", seconds=seconds)
     answer = json.loads(done.stdout)
     if "code" in answer:
         raise BadNotice(answer["code"], **answer["params"])
@@ -64,7 +67,7 @@ def paragraphs(name: str, data: bytes) -> tuple[str, ...]:
 def main() -> None:
     """The child's side: bytes from standard input, JSON to standard output."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-    resource.setrlimit(resource.RLIMIT_CPU, (COMPUTING_SECONDS_MAX, COMPUTING_SECONDS_MAX))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[2]),) * 2)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     answer: dict[str, Any]
     try:
