@@ -23,6 +23,8 @@ from huoshui.rules import words as rule_words
 from huoshui.rules.model import AllOf, AnyOf, Kind, Window
 
 STEPS_MAX: Final = 3
+QUESTIONS_MAX: Final = 18
+"""So many are shown at a time; the others follow as these are answered."""
 LEVELS: Final = {
     Verdict.MET: "good", Verdict.UNMET: "bad", Verdict.UNKNOWN: "watch", Verdict.MANUAL: "info", Verdict.NA: "none",
 }  # fmt: skip
@@ -197,15 +199,16 @@ class Asked:
     facts: "Fact | None"
 
 
-def questions(found: Match, wrong: AnswerForm | None = None) -> list[Asked]:
+def questions(found: Match, wrong: AnswerForm | None = None, most: int = QUESTIONS_MAX) -> list[Asked]:
     """The missing facts of all packs, those that decide most first; before them the one whose answer was wrong."""
-    rows = [_asked(found, question, wrong) for question in found.questions]
-    return sorted(rows, key=lambda one: one.form is not wrong)
+    prefix = wrong.prefix if wrong is not None else ""
+    asked = sorted(found.questions, key=lambda one: prefix_of(one.column) != prefix)
+    return [_asked(found, question, wrong) for question in asked[:most]]
 
 
 def questions_of(found: Match, explanation: Explanation) -> list[Asked]:
     """The missing facts of one pack."""
-    return [one for one in questions(found) if one.column in explanation.unknown]
+    return [_asked(found, question, None) for question in found.questions if question.column in explanation.unknown]
 
 
 def prefix_of(column: str) -> str:

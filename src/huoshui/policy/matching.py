@@ -11,7 +11,7 @@ A draft stands on the shelf like any other and says that it is one; nobody can a
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -133,7 +133,7 @@ class Match:
     shelf: Shelf
     explanations: tuple[Explanation, ...]
 
-    @property
+    @cached_property
     def questions(self) -> list[Question]:
         """The missing facts of the party (not of a claim to come), those that decide most first."""
         return _with_certificates([one for one in rules.questions(self.explanations) if not one.field.of_claim])

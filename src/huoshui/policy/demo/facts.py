@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from huoshui.base import access, clock
 from huoshui.base.access import Actor
-from huoshui.base.models import User
+from huoshui.base.models import Assignment, User
 from huoshui.cases.files import Upload
 from huoshui.policy import matching, needs
 from huoshui.policy.actions import applications
@@ -234,9 +234,15 @@ def applied(party: Party, pack_id: str, key: str) -> Application | None:
         for need in wanted if need.asked
     )  # fmt: skip
     filing = applications.apply(
-        SYSTEM, key=key, party=party, wishes=(Wish(pack_id),), handed=handed, consent=True
+        _agent_of(party), key=key, party=party, wishes=(Wish(pack_id),), handed=handed, consent=True
     )
     return filing.applications.get()
+
+
+def _agent_of(party: Party) -> Actor:
+    """Who acts for the firm; the platform itself for a firm without a demo agent."""
+    held = Assignment.objects.filter(scope=f"party:{party.pk}", role__code="agent").select_related("user").first()
+    return Actor(held.user) if held else SYSTEM
 
 
 def _review(

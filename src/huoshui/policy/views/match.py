@@ -65,8 +65,8 @@ def _context(
     questions = match_rows.questions(found, wrong)
     return {
         "party": party, "on": on, "today": today, "match": found, "groups": match_rows.groups(found),
-        "questions": questions, "first_questions": questions[:QUESTIONS_FIRST],
-        "more_questions": questions[QUESTIONS_FIRST:],
+        "questions": found.questions, "first_questions": questions[:QUESTIONS_FIRST],
+        "more_questions": questions[QUESTIONS_FIRST:], "questions_left": len(found.questions) - len(questions),
         "may_answer": may_answer, "may_apply": today and actor.can(APPLY, party), "own": queries.own_entity(actor),
         "running": queries.applications(actor, party=party, state="submitted").count(),
         "on_form": OnForm(initial={"on": on}), "officer": actor.can(OVERSEE),
