@@ -10,6 +10,7 @@ from pydantic import Field
 from huoshui.base.access import get_visible
 from huoshui.base.apikit import Cut, Id, Page, Paging, actor, cut, key
 from huoshui.book.ledger import AMOUNT_MAX
+from huoshui.book.queries import statement
 from huoshui.policy import claims, fund_queries, redeeming
 from huoshui.policy.actions import payouts, redemptions
 from huoshui.policy.actions.redemptions import INVOICE_LENGTH, INVOICES_MAX, InvoiceIn
@@ -180,12 +181,14 @@ def voucher(request: HttpRequest, pk: Id) -> Voucher:
 
 @router.get("/vouchers/{pk}/assess/", response=AssessmentOut)
 def assess(
-    request: HttpRequest, pk: Id, statement: Query[Id], claimed_fen: int | None = Query(None, ge=1, le=AMOUNT_MAX)
+    request: HttpRequest, pk: Id, of: Query[Id], claimed_fen: int | None = Query(None, ge=1, le=AMOUNT_MAX)
 ) -> dict[str, Any]:  # fmt: skip
-    """What redeeming a statement would come to today, and what the pack refuses and why. Nothing is stored."""
-    found = fund_queries.voucher(actor(request), pk)
-    source = get_visible(fund_queries.redeemable(actor(request), found), actor(request), "book.read", pk=statement)
-    return _told(redeeming.assess(claims.of_statement(found, source, claimed_fen=claimed_fen, invoices=["—"])))
+    """What redeeming a statement (`of`) would come to today, what is refused and why. Nothing is stored."""
+    who = actor(request)
+    claim = claims.of_statement(
+        fund_queries.voucher(who, pk), statement(who, of), claimed_fen=claimed_fen, invoices=["—"]
+    )
+    return _told(redeeming.assess(claim))
 
 
 @router.post("/vouchers/{pk}/redemptions/", response=RedemptionOut)
@@ -193,7 +196,7 @@ def redeem(request: HttpRequest, pk: Id, body: RedemptionIn) -> Redemption:
     """Ask that the fund reimburse its share of what was paid on a statement."""
     who = actor(request)
     found = fund_queries.voucher(who, pk)
-    source = get_visible(fund_queries.redeemable(who, found), who, "book.read", pk=body.statement)
+    source = statement(who, body.statement)
     invoices = [InvoiceIn(number[: INVOICE_LENGTH + 1]) for number in body.invoices]
     return redemptions.submit(
         who, key=key(request), voucher=found, statement=source, invoices=invoices, claimed_fen=body.claimed_fen,

@@ -75,8 +75,9 @@ class Month:
 
 
 def by_month(funds: Iterable[Fund]) -> list[Month]:
-    """Vouchers issued, subsidies approved and paid, by local month, the first month first; no gaps."""
-    listed = [fund.pk for fund in funds]
+    """Vouchers issued, subsidies approved and paid, by local month, from the funds' first January until now."""
+    first = {fund.pk: f"{fund.year}-01" for fund in funds}
+    listed = list(first)
     issued, approved, paid = (defaultdict[str, int](int) for _kind in range(3))
     for voucher in Voucher.objects.filter(fund__in=listed):
         issued[_month(voucher.issued_at)] += voucher.amount_fen
@@ -89,7 +90,7 @@ def by_month(funds: Iterable[Fund]) -> list[Month]:
         what=StatementEvent.What.PAYMENT, statement__payout__fund__in=listed
     ):
         paid[_month(event.at)] += event.amount or 0
-    names = sorted({*issued, *approved, *paid})
+    names = sorted({*issued, *approved, *paid, *first.values(), _month(clock.now())} if first else ())
     return [Month(name, issued[name], approved[name], paid[name]) for name in _without_gaps(names)]
 
 

@@ -1,8 +1,8 @@
-"""Demo of public money: a fund for compute vouchers, and four firms at four points of the way.
+"""Demo of public money: a fund for compute vouchers, and five firms at five points of the way.
 
-The statements are those of the compute demo's past round, which firms have paid. One firm's redemption is paid out,
-one is in public notice, one in review, and one firm has a voucher that it can redeem at once. Everything is told with
-the clock moved; repeatable.
+The statements are those of the compute demo's past round, which firms have paid. The first firm (of agent4) has a
+voucher that it can redeem at once; one redemption is paid out, one in public notice, one in review, and of one the
+public notice is over. Everything is told with the clock moved; repeatable.
 """
 
 import csv
@@ -45,6 +45,8 @@ YEARLY_FEN = 25_000_000_000
 NOTICE_DAYS = 5
 SMALL_CONTRACTS_FEN, LARGE_CONTRACTS_FEN = 30_000_000, 90_000_000
 PLANNED_FACTOR = 3
+FIRST_SERIAL, ASKED_SERIAL = 104, 103
+"""The firm that redeems first, and one whose facts other parts of the demo leave open."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +56,21 @@ class Story:
     applied: int
     redeemed: int | None
     approved: int | None
+    ordered: bool
     contracts_fen: int
 
 
 STORIES = (
-    Story(19, 16, 15, LARGE_CONTRACTS_FEN),
-    Story(14, 4, 3, SMALL_CONTRACTS_FEN),
-    Story(12, 1, None, LARGE_CONTRACTS_FEN),
-    Story(10, None, None, SMALL_CONTRACTS_FEN),
+    Story(10, None, None, False, SMALL_CONTRACTS_FEN),
+    Story(19, 16, 15, True, LARGE_CONTRACTS_FEN),
+    Story(14, 4, 3, False, SMALL_CONTRACTS_FEN),
+    Story(12, 1, None, False, LARGE_CONTRACTS_FEN),
+    Story(18, 14, 13, False, LARGE_CONTRACTS_FEN),
 )
 
 
 def load() -> Iterator[str]:
-    """The fund, its list, and the four firms; nothing when rules, people or paid statements are missing."""
+    """The fund, its list, and the firms; nothing when rules, people or paid statements are missing."""
     people = {user.username: Actor(user) for user in User.objects.filter(username__in=("officer", "officer2"))}
     publication = publications_in_force(rules.KIND).filter(identifier=PACK).last()
     paid = _paid_statements()
@@ -92,15 +96,16 @@ def _ago(days: int, hour: int = 10) -> AbstractContextManager[None]:
 
 
 def _paid_statements() -> list[Statement]:
-    """The largest statement of each firm of the city that the bank reported as paid, by the firms' codes."""
+    """The largest paid statement of each firm of the city: that of the first firm, then by amount."""
     rows = Statement.objects.filter(
         desk="compute", state=State.PAID, secured=True, used_from__isnull=False,
         payer__division__code__startswith=DIVISION, payer__roles__kind=RoleKind.ENTITY,
-    ).exclude(payer__roles__kind=RoleKind.OPERATOR)  # fmt: skip
+    ).exclude(payer__roles__kind=RoleKind.OPERATOR).exclude(payer__uscc=uscc.invented(ASKED_SERIAL))  # fmt: skip
     found: dict[str, Statement] = {}
     for row in rows.annotate(total=Sum("lines__amount")).select_related("payer").order_by("-total", "pk"):
         found.setdefault(row.payer.uscc or "", row)
-    return [found[code] for code in sorted(found)]
+    first = uscc.invented(FIRST_SERIAL)
+    return [found[code] for code in sorted(found, key=lambda code: code != first)]
 
 
 def _fund(publication: Publication, year: int) -> Fund:
@@ -145,7 +150,7 @@ def _live(number: int, story: Story, statement: Statement, people: dict[str, Act
         redemption = redemptions.approve(people["officer"], key=f"{key}/approve", redemption=redemption)
     redemption.refresh_from_db()
     until = redemption.notice_until
-    if until is not None and until < clock.today() - timedelta(days=2):
+    if story.ordered and until is not None and until < clock.today() - timedelta(days=2):
         _paid_out(key, redemption, (clock.today() - until).days - 1, people)
 
 
