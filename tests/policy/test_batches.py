@@ -212,11 +212,11 @@ print(Application.objects.count(), BatchRow.objects.filter(state="confirmed").co
 """
 
 
-@pytest.mark.parametrize("nth", [1, 2])
-def test_a_kill_while_checking_pays_nobody_twice_and_leaves_nobody_out(sandbox: Sandbox, nth: int) -> None:
+def test_a_kill_while_checking_pays_nobody_twice_and_leaves_nobody_out(sandbox: Sandbox) -> None:
+    """The power fails within the second of three rows."""
     sandbox.run(SETUP)
-    sandbox.run(CHECK, crash_at="huoshui.base.log:seal", nth=nth)
-    assert sandbox.run(STATE) == f"{nth - 1} {nth - 1} confirmed"
+    sandbox.run(CHECK, crash_at="huoshui.base.log:seal", nth=2)
+    assert sandbox.run(STATE) == "1 1 confirmed"
     sandbox.run(CHECK)
     assert sandbox.run(STATE) == "3 3 done"
 

@@ -117,7 +117,7 @@ def check_all(actor: Actor, batch: Batch) -> Iterator[int]:
 def check_rows(act: Act, *, batch: Batch, rows: Sequence[int]) -> None:
     """Evaluate some rows on the facts of now: each becomes an approved application, or falls out and says why."""
     act.require(OUTREACH)
-    batch = _locked(batch, Batch.State.CONFIRMED)
+    batch = _locked(batch, Batch.State.CONFIRMED, Batch.State.DONE)  # another worker may have been faster
     waiting = list(
         batch.rows.select_for_update(of=("self",)).select_related("party")
         .filter(pk__in=rows, state=BatchRow.State.PROPOSED).order_by("id")
