@@ -103,6 +103,7 @@ RULES: Mapping[str, str | Promise] = {
     "threshold_places": gettext_lazy("not a whole number of the smallest unit (%(places)s decimals at most)"),
     "period_needed": gettext_lazy("%(code)s has one value a year: say which period"),
     "period_refused": gettext_lazy("%(code)s has no periods"),
+    "places_differ": gettext_lazy("members must have the same number of decimals; found %(found)s"),
     "units_differ": gettext_lazy("members must have the same unit; found %(units)s"),
     "operator_unknown": gettext_lazy("no such operator; known: %(known)s"),
     "parameter_unknown": gettext_lazy("no parameter has this name; known: %(known)s"),

@@ -16,6 +16,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "period_needed": "%(code)s has one value a year: say which period",
         "period_refused": "%(code)s has no periods",
         "units_differ": "members must have the same unit; found %(units)s",
+        "places_differ": "members must have the same number of decimals; found %(found)s",
         "operator_unknown": "no such operator; known: %(known)s",
         "parameter_unknown": "no parameter has this name; known: %(known)s",
         "criterion_unknown": "no criterion has this id; known: %(known)s",

@@ -242,10 +242,18 @@ class _Reader:
         signed = zip(items, signs, strict=True)
         terms = [term for (path, code), sign in signed for term in self._terms(code, path, years, sign)]
         members = [self._field(code, path) for path, code in items]
-        units = {(member.unit, member.places) for member in members}
+        units = sorted({member.unit for member in members})
         if len(units) > 1:
-            raise RuleError(where, [code for _, code in items], "units_differ", units=", ".join(u for u, _ in units))
+            raise RuleError(where, [code for _, code in items], "units_differ", units=", ".join(units))
+        self._same_places(where, *members)
         return Amount(tuple(terms)), members[0]
+
+    @staticmethod
+    def _same_places(where: str, *fields: Field) -> None:
+        """Values are integers of the smallest unit: what is added or divided must have one."""
+        if len({field.places for field in fields}) > 1:
+            found = ", ".join(f"{field.code} {field.places}" for field in fields)
+            raise RuleError(where, [field.code for field in fields], "places_differ", found=found)
 
     def _measure(self, value: object, where: str, years: tuple[int, ...] | None) -> tuple[Measure, Field | None, str]:
         """A measure, the field that gives its unit (amounts only), and the dimension: amount, share or age."""
@@ -255,7 +263,9 @@ class _Reader:
             if key == "ratio":
                 (over, a), (under, b) = fields.items(key, minimum=2, maximum=2)
                 fields.done()
-                return Ratio(self._amount(a, over, years)[0], self._amount(b, under, years)[0]), None, "share"
+                (numerator, above), (denominator, below) = self._amount(a, over, years), self._amount(b, under, years)
+                self._same_places(where, above, below)
+                return Ratio(numerator, denominator), None, "share"
             if key == "growth":
                 field = self._field(fields.text(key), fields.path(key), "integer", "decimal")
                 fields.done()
