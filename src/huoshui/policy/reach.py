@@ -219,7 +219,7 @@ SHOWN = ("unclaimed", "applied", "one_step", "missing", "met", "unknown", "manua
 
 
 def chosen(run: MatchRun, name: str, wanted: Wanted) -> pl.LazyFrame:
-    """The rows that are wanted, those worth calling first: most money, or nearest to the threshold, at the top."""
+    """The rows that are wanted, in no order (`ordered` puts those worth calling first at the top)."""
     found = rows(run, name)
     met = pl.col("verdict") == Verdict.MET
     if wanted.show == "one_step":
@@ -227,19 +227,24 @@ def chosen(run: MatchRun, name: str, wanted: Wanted) -> pl.LazyFrame:
         if wanted.condition is not None:
             via, index = wanted.condition
             found = found.filter((pl.col("via") == via) & (pl.col("blocker") == index))
-        order: list[pl.Expr] = [pl.col("via"), pl.col("blocker"), pl.col("margin").abs()]
     elif wanted.show == "missing":
         found = found.filter(pl.col("fact").is_not_null())
         if wanted.fact:
             found = found.filter(pl.col("fact") == wanted.fact)
-        order = [-pl.col("amount_max_fen")]
     else:
         found = found.filter(met if wanted.show in ("unclaimed", "applied") else _verdict(wanted.show))
-        order = [-pl.col("amount_fen")]
     if wanted.show in ("unclaimed", "applied"):
         mine = pl.col("party").is_in(taken_by(name, run.on))
         found = found.filter(mine if wanted.show == "applied" else ~mine)
-    return _narrowed(found, run.on, wanted).sort([*order, pl.col("party")], nulls_last=True)
+    return _narrowed(found, run.on, wanted)
+
+
+def ordered(rows_: pl.LazyFrame, show: str) -> pl.LazyFrame:
+    """Nearest to the threshold first, condition by condition; in other lists most money first."""
+    if show == "one_step":
+        return rows_.sort("via", "blocker", pl.col("margin").abs(), "party", nulls_last=True)
+    amount = "amount_max_fen" if show == "missing" else "amount_fen"
+    return rows_.sort(amount, "party", descending=[True, False], nulls_last=True)
 
 
 def _verdict(show: str) -> pl.Expr:
@@ -289,9 +294,8 @@ class Found:
 def found(run: MatchRun, name: str, wanted: Wanted, start: int, size: int) -> Found:
     """One page of a list."""
     lazy = chosen(run, name, wanted)
-    part, sums = pl.collect_all([
-        lazy.slice(start, size), lazy.select(pl.len(), pl.coalesce("amount_fen", "amount_max_fen").sum()),
-    ])  # fmt: skip
+    total = lazy.select(pl.len(), pl.coalesce("amount_fen", "amount_max_fen").sum())
+    part, sums = pl.collect_all([ordered(lazy, wanted.show).slice(start, size), total])
     return Found(int(sums.row(0)[0]), int(sums.row(0)[1]), _with_names(run, name, part))
 
 

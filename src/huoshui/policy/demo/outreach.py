@@ -155,7 +155,8 @@ def _push(
     if pack not in run.figures:
         return None
     wanted = reach.Wanted(pushes.SHOWS[Push.Reason(reason)], fact=detail)
-    parties = reach.chosen(run, pack, wanted).select("party").head(count).collect()["party"].to_list()
+    rows = reach.ordered(reach.chosen(run, pack, wanted), wanted.show).select("party").head(count)
+    parties = rows.collect()["party"].to_list()
     if not parties:
         return None
     made: Push = pushes.push(

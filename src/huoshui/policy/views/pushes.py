@@ -96,7 +96,8 @@ def push_new(request: HttpRequest, pack: str) -> HttpResponse:
     if show not in REASONS:
         raise Missing(_("This list is not one to tell people about."))
     wanted = narrow.wanted()
-    found = reach.chosen(run, pack, wanted).select("party").head(pushes.PUSH_PARTIES_MAX).collect()["party"].to_list()
+    rows = reach.ordered(reach.chosen(run, pack, wanted), show).select("party").head(pushes.PUSH_PARTIES_MAX)
+    found = rows.collect()["party"].to_list()
     form = PushForm(request.POST or None)
     detail = narrow.cleaned_data.get("condition") or wanted.fact
     if form.is_valid():
