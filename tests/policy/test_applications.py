@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 from tests.policy import match_world
-from tests.policy.match_world import NOON, OPEN, SYSTEM, TODAY, World, publish, say, text
+from tests.policy.match_world import GRANT, NOON, OPEN, SYSTEM, TODAY, World, publish, say, text
 
 from huoshui.base import clock
 from huoshui.base.errors import Conflict, Forbidden, Invalid, Refused
@@ -224,6 +224,51 @@ def test_nobody_is_approved_on_facts_that_have_changed_since(world: World) -> No
     assert refused.value.params["clause"] == "第四条"
     application.refresh_from_db()
     assert application.state == "submitted"
+
+
+def test_the_amount_is_that_of_the_day_of_approval(world: World) -> None:
+    (application,) = apply(world, "grant")
+    actions.check(world.officer, application=application, findings=MANUAL)
+    say(world.firm, "rd", 3_500_000, 2025, "tax")
+    assert application.amount_fen == 400_000
+    assert actions.approve(world.second, application=application).amount_fen == 350_000
+    application.refresh_from_db()
+    assert application.amount_fen == 350_000
+
+
+def test_nobody_is_approved_on_what_nobody_has_looked_at(world: World) -> None:
+    (application,) = apply(world, "grant")
+    actions.check(world.officer, application=application, findings=MANUAL)
+    old = Publication.objects.get(identifier="grant")
+    more = GRANT.replace("  benefit:", """    - {id: visit, title: 实地核查, kind: manual, clause: 第七条, quote: 须经实地核查,
+       test: {op: manual, question: 实地核查是否通过？}}
+  benefit:""", 1)
+    publish(text("grant", more, since=TODAY.isoformat()))
+    old.refresh_from_db()
+    with pytest.raises(Refused) as refused:
+        actions.approve(world.second, application=application)
+    assert (refused.value.code, refused.value.params["criterion"]) == ("unchecked", "visit")
+
+
+def test_an_application_under_rules_no_longer_in_force_is_refused_with_their_clause(world: World) -> None:
+    publish(text("short", OPEN, more="effective_to: 2026-06-15\n"))
+    say(world.firm, "premises.fixed", True)
+    (application,) = apply(world, "short")
+    with clock.moved_to(NOON + timedelta(days=30)):
+        with pytest.raises(Refused) as refused:
+            actions.check(world.officer, application=application, findings={})
+        assert refused.value.code == "not_in_force"
+        done = actions.refuse(world.officer, application=application, criterion="premises", text="政策已到期")
+    assert done.state == "refused"
+
+
+def test_every_document_is_looked_at_not_only_the_first_five(world: World) -> None:
+    (paper,) = papers(world, "grant")
+    bad = Handed(paper.material, Upload("x.exe", b"MZ"))
+    with pytest.raises(Invalid):
+        actions.apply(
+            world.agent, party=world.firm, wishes=(Wish("grant"),), handed=(*[paper] * 5, bad), consent=True
+        )
 
 
 def test_a_refusal_cites_clause_and_quote_and_closes_the_case(world: World, enter: Any) -> None:

@@ -85,7 +85,9 @@ def apply(
         raise invalid("packs", len(wishes), _("between 1 and %(max)s, each once") % {"max": PACKS_MAX})
     if not consent:
         raise invalid("consent", "", _("the reviewing office needs your consent to see the facts"))
-    files.check(tuple(one.upload for one in handed)[: files.FILES_PER_EVENT_MAX])
+    for one in handed:
+        files.check((one.upload,))
+    Party.objects.select_for_update(no_key=True).get(pk=party.pk)  # a batch that is checking it is waited for
     found = matching.match(party, clock.today())
     packs = [found.shelf.pack(wish.pack) for wish in wishes]
     for wish, pack in zip(wishes, packs, strict=True):
@@ -245,19 +247,34 @@ def approve(act: Act, *, application: Application, text: str = "") -> Applicatio
         raise Refused(_("Who checked an application cannot approve it."), code="second_person")
     pack, explanation = judged(application)
     _check_verdict(explanation, pack)
-    findings = application.events.filter(kind=EventKind.CHECKED).values_list("content", flat=True).last() or {}
+    content = application.events.filter(kind=EventKind.CHECKED).values_list("content", flat=True).last() or {}
+    findings = content.get("findings", {})
+    _check_found(explanation, findings)
+    application.amount_fen = _amount(application.party, pack, explanation, application.planned_fen, clock.today())
     decision, _now = matching.decide(
         act, party=application.party, pack_id=pack.id, on=clock.today(), subject=canonical.label(application),
-        kind=REVIEWED, extra={"approved": True, "findings": findings.get("findings", {})},
+        kind=REVIEWED, extra={"approved": True, "findings": findings},
     )  # fmt: skip
     application.state, application.decided_at, application.decided_by = State.APPROVED, act.at, act.actor.principal
-    application.save(update_fields=["state", "decided_at", "decided_by"])
-    record_event(act, application, EventKind.APPROVED, {"decision": decision.pk}, text)
+    application.save(update_fields=["state", "decided_at", "decided_by", "amount_fen"])
+    told = {"decision": decision.pk, "amount_fen": application.amount_fen}
+    record_event(act, application, EventKind.APPROVED, told, text)
     _case(act, application, CaseEventKind.ACCEPTED)
     _case(act, application, CaseEventKind.RESOLVED, text or _("Approved."))
     _case(act, application, CaseEventKind.CLOSED)
     carry_out(act, application, pack)
     return application
+
+
+def _check_found(explanation: Explanation, findings: Mapping[str, bool]) -> None:
+    """Of everything that waits for a person now, the first officer has said that it is met. Raises Refused."""
+    for one in explanation.criteria:
+        if one.verdict is Verdict.MANUAL and not findings.get(one.criterion.id):
+            raise Refused(
+                _("Since it was checked, “%(title)s” waits for a person as well: refuse it, or let the firm apply again.")
+                % {"title": one.criterion.title}, code="unchecked", criterion=one.criterion.id,
+                clause=one.criterion.clause,
+            )  # fmt: skip
 
 
 def carry_out(act: Act, application: Application, pack: Pack) -> None:
@@ -276,8 +293,7 @@ def refuse(act: Act, *, application: Application, criterion: str, text: str) -> 
     """An officer refuses, naming the criterion (or `scoring`) that stands against it and why. Raises Invalid."""
     act.require(REVIEW)
     application = _locked(application, State.SUBMITTED)
-    pack, _explanation = judged(application)
-    clause, quote = clause_of(pack, criterion)
+    clause, quote = clause_of(pack_of(application), criterion)
     if not text.strip():
         raise invalid("text", text, _("say why"))
     application.state, application.decided_at, application.decided_by = State.REFUSED, act.at, act.actor.principal
