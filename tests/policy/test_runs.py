@@ -16,6 +16,7 @@ from tests.policy.outreach import GRANT, GRANT_FEN, Town
 
 from huoshui import rules
 from huoshui.base import clock
+from huoshui.base import tasks as base_tasks
 from huoshui.base.errors import Forbidden, Missing, Refused
 from huoshui.base.models import LogRecord, TaskProgress
 from huoshui.policy import bulk, matching, reach, tasks
@@ -134,6 +135,17 @@ def test_the_nightly_run_starts_once_a_day(town: Town) -> None:
     runs.carry_out(outreach.SYSTEM, run, runs.here)
     tasks.nightly.func()
     assert MatchRun.objects.count() == 1
+
+
+def test_the_worker_evaluates_in_a_child_and_a_run_that_is_over_is_left_alone(town: Town) -> None:
+    run = runs.start(town.officer)
+    assert run.task is not None
+    watch = base_tasks.Watch(run.task, 1)
+    tasks.evaluate(run, watch)
+    run.refresh_from_db()
+    assert run.figures[GRANT]["verdicts"]["met"] == 3
+    tasks.evaluate(run, watch)
+    assert LogRecord.objects.filter(action="policy.run.finish").count() == 1
 
 
 def test_an_attempt_that_died_is_begun_again_from_nothing(town: Town) -> None:
