@@ -203,8 +203,8 @@ def every_pack(folder: Path) -> str:
     return table(
         f"All {len(packs)} shipped packs on {FIRMS:,} firms, from Parquet, results written",
         ("seconds", "aim", "peak memory", "aim", *VERDICTS.values()),
-        [(f"{run.seconds:.1f}", "60", f"{run.peak_mb / 1000:.2f} GB", "4 GB", *(f"{each:,}" for each in told.values()))],
-        "Verdict, sole blocker with margin, amount and the one missing fact for each pack and firm; Python's start too.",
+        [(f"{run.seconds:.1f}", "60", f"{run.peak_mb / 1000:.2f} GB", "4 GB", *(f"{n:,}" for n in told.values()))],
+        "Verdict, sole blocker with margin, amount and the one missing fact for each pack and firm; start included.",
     )
 
 
@@ -238,7 +238,7 @@ def match_page(home: str) -> str:
         rows.append((who, f"{median(seconds) * 1e3:.1f} ms", f"{sorted(seconds)[-2] * 1e3:.1f} ms", "50 ms"))
     return table(
         "The match page of one firm", ("signed in as", "median", "second slowest", "aim"), rows,
-        f"Routing, sign-in, facts, {len(_shipped())} packs with reasons, questions, steps, page; {PAGES} calls after one.",
+        f"Sign-in, facts, {len(_shipped())} packs with reasons, questions, steps, page; {PAGES} calls after one.",
     )
 
 
