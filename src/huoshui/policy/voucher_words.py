@@ -32,6 +32,7 @@ SENTENCES = {
     "voucher_expired": _l("The voucher could be redeemed until %(until)s."),
     "not_yours": _l("This statement was paid by another party."),
     "not_accepted": _l("Statement %(number)s is not accepted, or is none that a fund reimburses."),
+    "not_paid": _l("No bank has reported a payment yet."),
     "paid_less": _l("%(claimed)s yuan is claimed, %(paid)s yuan was paid."),
     "use_unknown": _l("It is not known when the service was used."),
     "outside_window": _l("The days of use do not all lie between %(from)s and %(until)s."),
