@@ -10,7 +10,7 @@ PO := $(shell find src -name '*.po')
 HTTP_PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-postgres lint bench bench-full clean
+.PHONY: help run demo test test-postgres lint bench bench-rules bench-full clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ lint: $(VENV)/installed-dev $(VENV)/messages ## Style, types, layers, migrations
 
 bench: $(VENV)/installed-dev ## The tables of the README (at most 10 minutes)
 	$(BIN)/python -m benchmarks
+
+bench-rules: $(VENV)/installed-dev ## Rules against their peers, all packs on a million firms, the lint (about 6 minutes)
+	$(BIN)/python -m benchmarks.bench_rules
+	$(BIN)/python -m benchmarks.rules_lint
 
 bench-full: $(VENV)/installed-dev ## Every size, seed and baseline, unattended
 	$(BIN)/python -m benchmarks --full
