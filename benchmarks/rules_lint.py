@@ -7,6 +7,10 @@ a notice off: a digit, a unit, a direction, a year, an edge of a band, points, a
 of the neighbour, a condition left out … An error is found only if lint says something **new** (error or warning, not a
 note) **at the changed place**: the criterion, the scoring, the benefit, the dates. Kinds take turns; packs and places
 are drawn at random. The packs as they ship must give no error at all.
+
+Each error is looked at twice: with the pack alone, and with the notice beside it, as an officer works (`--text` on the
+command line, the text pane in the browser). For want of the notices' full texts the notice is the pack's own true
+quotes, one on a line.
 """
 
 import argparse
@@ -29,7 +33,8 @@ TRIES_MAX = 400
 Document = dict[str, Any]
 Change = Callable[[random.Random, Document], str | None]
 """Changes a document in place and returns the changed place (its path with ids for indices), or None. A criterion that
-is gone has no place: then it is what it stood in for, or (` =code`) a finding that names a field which it read."""
+is gone has no place: then it is what it stood in for, or (` =…`) a finding that names its quote or a field that it
+read."""
 
 
 # --- walking ----------------------------------------------------------------------------------------------------------
@@ -390,7 +395,7 @@ def exemption_lost(rng: random.Random, document: Document) -> str | None:
     criteria(document).remove(row)
     read = {node["of"] for node in nodes(row["test"]) if isinstance(node.get("of"), str)}
     where = "body.scoring" if row["exempts"] == ["score"] else f"body.criteria.{row['exempts'][0]}"
-    return " ".join([where, *(f"={code}" for code in sorted(read))])
+    return " =".join([where, *sorted(read), row["quote"]])
 
 
 def sizes(rng: random.Random, document: Document) -> str | None:
@@ -443,19 +448,25 @@ def located(found: Finding, document: Document) -> str:
     return f"{head}criteria.{name}{tail}"
 
 
-def said(text: str, document: Document, known: dict[str, Any]) -> set[tuple[str, str]]:
-    """(code, place) of errors and warnings; of a fact that nothing reads, its code as the place."""
-    found = lint(text, on=ON, known_packs=known)
+def said(text: str, document: Document, known: dict[str, Any], notice: str | None = None) -> set[tuple[str, str]]:
+    """(code, place) of errors and warnings. The place of a fact that nothing reads is its code, that of a sentence of
+    the notice that nothing quotes the sentence."""
+    named = {"fact_unread": "field", "notice_unquoted": "text"}
     return {
-        (each.code, f"={each.params['field']}" if each.code == "fact_unread" else located(each, document))
-        for each in found
+        (each.code, f"={each.params[named[each.code]]}" if each.code in named else located(each, document))
+        for each in lint(text, on=ON, known_packs=known, notice=notice)
         if each.level != "note"
     }
 
 
+def notice_of(document: Document) -> str:
+    """The true sentences of a pack, one on a line."""
+    return "\n".join(dict.fromkeys(node["quote"].strip() for node in nodes(document["body"]) if "quote" in node))
+
+
 def within(path: str, places: str) -> bool:
-    where, *codes = places.split(" ")
-    if path in codes:
+    where, *others = places.split(" =")
+    if path.startswith("=") and any(path[1:] == other or other.startswith(path[1:]) for other in others):
         return True
     return path == where or path.startswith((f"{where}.", f"{where}[", where if where.endswith("_") else f"{where}."))
 
@@ -469,10 +480,12 @@ def main() -> None:
     texts = list(shipped("rule_pack").values())
     documents = [parse_yaml(text) for text in texts]
     known = {pack.id: pack for pack in map(load, texts)}
-    before = [said(text, document, known) for text, document in zip(texts, documents, strict=True)]
+    notices = [notice_of(document) for document in documents]
+    alone = [said(text, document, known) for text, document in zip(texts, documents, strict=True)]
+    beside = [said(*each, known, notice) for *each, notice in zip(texts, documents, notices, strict=True)]
     levels = Counter(each.level for text in texts for each in lint(text, on=ON, known_packs=known))
     rng = random.Random(chosen.seed)
-    made, found, missed = Counter[str](), Counter[str](), list[str]()
+    made, found, found_beside, missed = Counter[str](), Counter[str](), Counter[str](), list[str]()
     names = list(KINDS)
     for number in range(chosen.errors):
         name = names[number % len(names)]
@@ -484,20 +497,25 @@ def main() -> None:
                 break
         else:
             raise SystemExit(f"no pack can hold the error “{name}”")
-        new = said(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), document, known) - before[at]
+        text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
         made[name] += 1
+        new = said(text, document, known) - alone[at]
         if any(within(path, where) for _, path in new):
             found[name] += 1
+        new |= said(text, document, known, notices[at]) - beside[at]
+        if any(within(path, where) for _, path in new):
+            found_beside[name] += 1
         else:
             missed.append(f"{name}: {document['id']} {where} (elsewhere: {sorted(new) or 'nothing'})")
+    print(f"{'':26} {'made':>5} {'alone':>6} {'with notice':>12}")
     for name in names:
-        print(f"{name:26} {found[name]:3} of {made[name]:3}")
-    total, hit = sum(made.values()), sum(found.values())
-    print(f"{'all':26} {hit:3} of {total:3}  ({hit / total:.1%}), seed {chosen.seed}")
+        print(f"{name:26} {made[name]:5} {found[name]:6} {found_beside[name]:12}")
+    total, hit, both = sum(made.values()), sum(found.values()), sum(found_beside.values())
+    print(f"{'all':26} {total:5} {hit:6} {both:12}   {hit / total:.1%}, {both / total:.1%} (seed {chosen.seed})")
     shown = ", ".join(f"{levels[level]} {level}s" for level in ("error", "warning", "note"))
     print(f"{len(texts)} packs as they ship: {shown}")
     if chosen.missed:
-        print("\n".join(missed))
+        print("\n".join(["", "not found even with the notice:", *missed]))
 
 
 if __name__ == "__main__":

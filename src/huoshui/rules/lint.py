@@ -114,6 +114,9 @@ def _scoring(pack: Pack) -> Iterator[Finding]:
             yield finding("part_always", path, WARNING, minimum=part.minimum)
         if not part.minimum and part.title in pack.scoring.quote:
             yield finding("part_without_minimum", path, WARNING, title=part.title)
+        said = _minimum_said(part.title, pack.scoring.quote)
+        if part.minimum and said and said != part.minimum:
+            yield finding("part_minimum_differs", f"{path}.minimum", ERROR, minimum=part.minimum, stated=said)
         stated = [s.value for s in quotes.read(part.title).of(quotes.POINTS)]
         if stated and most not in stated:
             yield finding("part_total_differs", path, WARNING, most=most, stated=int(stated[0]))
@@ -126,6 +129,13 @@ def _scoring(pack: Pack) -> Iterator[Finding]:
         yield finding("score_total", "body.scoring", WARNING, most=total)
     if sum(part.minimum for part in pack.scoring.parts) > pack.scoring.threshold:
         yield finding("parts_over_threshold", "body.scoring.threshold", WARNING)
+
+
+def _minimum_said(title: str, quote: str) -> int | None:
+    """The first points that the quote of a scoring states after it names a part."""
+    at = quote.find(title)
+    after = [stated for stated in quotes.read(quote).of(quotes.POINTS) if stated.start > at >= 0]
+    return int(after[0].value) if after else None
 
 
 def most_fen(money: Money) -> int | None:
@@ -432,14 +442,19 @@ def _in_notice(cited: Collection[Place], notice: str) -> Iterator[Finding]:
 
 
 def _unquoted(cited: Collection[Place], notice: str) -> Iterator[Finding]:
-    """Sentences of the notice that state a quantity or exclude, and that nothing quotes."""
+    """Sentences of the notice that nothing quotes: one between two that are quoted was passed over, one elsewhere is
+    worth a look if it states a quantity or excludes."""
     quoted = [_squeezed(place.text) for place in cited]
-    for number, line in enumerate(notice.splitlines(), start=1):
-        for sentence in re.split(r"[。；;]", line):
-            wanted = _squeezed(sentence)
-            states = quotes.read(sentence).stated or NEGATIVE.search(sentence)
-            if len(wanted) > SENTENCE_MIN and states and not any(wanted in text or text in wanted for text in quoted):
-                yield finding("notice_unquoted", f"notice[{number}]", NOTE, text=sentence.strip()[:80])
+    lines = notice.splitlines()
+    sentences = [(number, each) for number, line in enumerate(lines, 1) for each in re.split(r"[。；;]", line) if each]
+    known = [any(_squeezed(each) in text or text in _squeezed(each) for text in quoted) for _, each in sentences]
+    for index, (number, sentence) in enumerate(sentences):
+        if known[index] or len(_squeezed(sentence)) <= SENTENCE_MIN:
+            continue
+        between = 0 < index < len(known) - 1 and known[index - 1] and known[index + 1]
+        if between or quotes.read(sentence).stated or NEGATIVE.search(sentence):
+            level = WARNING if between else NOTE
+            yield finding("notice_unquoted", f"notice[{number}]", level, text=sentence.strip()[:80])
 
 
 def _squeezed(text: str) -> str:

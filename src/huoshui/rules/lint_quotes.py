@@ -263,14 +263,20 @@ def _paired(said: Said) -> list[tuple[int, frozenset[Fraction]]]:
 
 def _fields(place: Place, pack: Pack) -> Iterator[Finding]:
     """A field that the quote does not name, while it names another of its kind that is not asked."""
-    named = mentions(f"{place.quote}；{place.title}", pack.fields.values())
+    quoted = mentions(place.quote, pack.fields.values())
+    named = quoted | mentions(place.title, pack.fields.values())
     used = {code for leaf in place.leaves for part in leaf.parts for code in _codes(part)}
     used |= {term.field for _, measure, _, _ in measures(place) for term in terms_of_measure(measure)}
     if place.path == "body.benefit":
         return
     for path, codes in _by_path(place):
         for code in codes:
+            if code in quoted:
+                continue
+            others = [o for o in quoted if o not in used and _alike(pack.fields[code], pack.fields[o])]
             if code in named:
+                if others and not any(each in quoted for each in codes):
+                    yield finding("field_differs", path, WARNING, field=code, named=others[0])
                 continue
             if code.endswith(".until"):
                 continue
@@ -513,6 +519,7 @@ def _polarity(place: Place, pack: Pack) -> Iterator[Finding]:
     for leaf in place.leaves:
         if leaf.path.startswith(f"{place.path}.applies_when"):
             continue
+        yield from _ranks(leaf, place, pack)
         for part in leaf.parts:
             if isinstance(part, Flag):
                 wanted = part.value != leaf.excludes
@@ -532,10 +539,28 @@ def _polarity(place: Place, pack: Pack) -> Iterator[Finding]:
             yield finding("hard_manual", f"{place.path}.kind", WARNING)
 
 
+_LACKING: Final = re.compile("未|没有|不具备|无|缺|不是|不在|不属于|以外|非")
+_DENIES: Final = re.compile("不(?!低|少|超|高|大|小)|未|没有|无|非")
+_HUNDREDS: Final = re.compile(r"\d{2,}(?=强|名|家)")
+
+
+def _ranks(leaf: Leaf, place: Place, pack: Pack) -> Iterator[Finding]:
+    """A yes/no field that carries its own number (500强) beside a quote with another."""
+    for part in leaf.parts:
+        own = set(_HUNDREDS.findall(pack.fields[part.field].title)) if isinstance(part, Flag) else set()
+        said = set(_HUNDREDS.findall(quotes.narrow(place.quote)))
+        if own and said and not own & said and isinstance(part, Flag):
+            yield finding("field_differs", leaf.path, WARNING, field=part.field, named="、".join(sorted(said)))
+
+
 def _flag(leaf: Leaf, part: Flag, wanted: bool, negative: bool, place: Place) -> Iterator[Finding]:
     code = part.field
     if code in BAD and wanted:
         yield finding("requires_bad", leaf.path, ERROR, field=code)
+    elif leaf.excludes and not part.value and not _LACKING.search(f"{place.quote}{place.title}"):
+        yield finding("excludes_without", leaf.path, WARNING, field=code)
+    elif place.criterion is not None and place.criterion.kind is Kind.HARD and wanted and _DENIES.match(place.title):
+        yield finding("title_denies", leaf.path, WARNING, field=code)
     elif code in BAD or code in NEUTRAL or place.criterion is None:
         return
     elif leaf.excludes and wanted is False and not negative:
