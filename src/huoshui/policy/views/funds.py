@@ -35,7 +35,8 @@ def _months(found: list[fund_queries.Month]) -> figures.Figure | None:
         _("approved"): [month.approved_fen / 1_000_000 for month in found],
         _("paid"): [month.paid_fen / 1_000_000 for month in found],
     }
-    return figures.lines(_("Issued, approved and paid, by month"), [month.month for month in found], parts, _("ten thousand yuan"))
+    months = [month.month.removeprefix("20") for month in found]
+    return figures.lines(_("Issued, approved and paid, by month"), months, parts, _("ten thousand yuan"))
 
 
 @page_errors
