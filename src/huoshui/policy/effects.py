@@ -2,7 +2,8 @@
 
 An amount counts where the verdict is met; it is zero where a pack says no, and not known where a fact is missing or a
 person decides. A voucher pays nothing until something is bought, so its amount is that of the firm's declared compute
-contracts of the year, delivered and paid in full (`planned`): the same supposition for both packs.
+contracts of the year, delivered and paid in full in facilities of the first type, without another voucher (`planned`):
+the same supposition for both packs.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ ROWS_MAX: Final = 20_000
 PARTY: Final = "party"
 CONTRACTS: Final = "compute.contracts"
 CLAIM_AMOUNTS: Final = ("claim.contract-amount", "claim.settled", "claim.paid", "claim.claimed")
+SUPPOSED: Final = {
+    "claim.service": "compute", "claim.facility": "a", "claim.on-platform": True, "claim.other-vouchers": 0,
+    "claim.other-rate": 0,
+}  # fmt: skip
 Report = Callable[..., bool]
 
 
@@ -81,7 +86,7 @@ def planned(chunk: pl.DataFrame, on: date) -> pl.DataFrame:
     contracts = pl.col(name) if name in chunk.columns else pl.lit(None, pl.Int64)
     return chunk.with_columns(
         *(contracts.alias(each) for each in CLAIM_AMOUNTS),
-        pl.lit("compute").alias("claim.service"), pl.lit(True).alias("claim.on-platform"),
+        *(pl.lit(value).alias(name) for name, value in SUPPOSED.items()),
     )  # fmt: skip
 
 

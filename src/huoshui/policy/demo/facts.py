@@ -11,7 +11,7 @@ import io
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.utils.translation import gettext as _
 
@@ -42,6 +42,7 @@ NO_FOR_MOST = (
     "award.national.top-five", "award.provincial", "standard.led", "rd-body.provincial", "innovation-demo", "ip-demo",
 )  # fmt: skip
 YES, NO = "是", "否"
+CONTRACTS_FEN = (18_000_000, 90_000_000, 42_500_000, 260_000_000, 30_000_000)
 
 
 def load() -> Iterator[str]:
@@ -55,6 +56,7 @@ def load() -> Iterator[str]:
         _tax_files(firms, today.year)
         _registers(firms, today.year)
         _conflicts(firms)
+        _contracts(firms, today.year)
     yield _("Demo: facts of %(count)s firms for %(first)s to %(last)s") % {
         "count": len(firms), "first": today.year - YEARS, "last": today.year - 1
     }
@@ -190,6 +192,20 @@ def _conflicts(firms: Sequence[Firm]) -> None:
                     SYSTEM, key=f"demo/conflict/{firm.party.pk}/{name}", party=firm.party, code="abnormal", value=says,
                     source="official", source_name=name,
                 )  # fmt: skip
+
+
+def _contracts(firms: Sequence[Firm], year: int) -> None:
+    """What firms that buy compute declare for the year: small contracts and large ones, nothing received so far."""
+    first, last = date(year, 1, 1), date(year, 12, 31)
+    for firm in firms:
+        if firm.kind not in (STRONG, NEAR, MIXED):
+            continue
+        told = {"compute.contracts": CONTRACTS_FEN[firm.party.pk % len(CONTRACTS_FEN)], "subsidy.compute": 0}
+        for code, value in told.items():
+            registry.state_fact(
+                SYSTEM, key=f"demo/contracts/{year}/{firm.party.pk}/{code}", party=firm.party, code=code, value=value,
+                source="self", period_start=first, period_end=last,
+            )  # fmt: skip
 
 
 # --- applications -----------------------------------------------------------------------------------------------------
