@@ -239,12 +239,10 @@ def test_the_amount_is_that_of_the_day_of_approval(world: World) -> None:
 def test_nobody_is_approved_on_what_nobody_has_looked_at(world: World) -> None:
     (application,) = apply(world, "grant")
     actions.check(world.officer, application=application, findings=MANUAL)
-    old = Publication.objects.get(identifier="grant")
-    more = GRANT.replace("  benefit:", """    - {id: visit, title: 实地核查, kind: manual, clause: 第七条, quote: 须经实地核查,
+    visit = """    - {id: visit, title: 实地核查, kind: manual, clause: 第七条, quote: 须经核查,
        test: {op: manual, question: 实地核查是否通过？}}
-  benefit:""", 1)
-    publish(text("grant", more, since=TODAY.isoformat()))
-    old.refresh_from_db()
+"""
+    publish(text("grant", GRANT.replace("  benefit:", visit + "  benefit:", 1), since=TODAY.isoformat()))
     with pytest.raises(Refused) as refused:
         actions.approve(world.second, application=application)
     assert (refused.value.code, refused.value.params["criterion"]) == ("unchecked", "visit")

@@ -110,6 +110,23 @@ def test_one_invoice_at_two_funds_at_once_counts_once() -> None:
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
+def test_two_funds_of_one_stacking_group_at_once_stay_below_their_limit() -> None:
+    with clock.moved_to(NOON):
+        world = build(publication=money.pack("city", stacking=True))
+        nation = money.pack("nation", stacking=True)
+        world.supply(world.seller, "a", money.fund(nation, world.authority, 1_000_000))
+        vouchers = [world.voucher(), world.voucher(publication=nation)]
+        statements = [world.statement(1_000) for _number in range(10)]
+    answers = all_at_once([
+        lambda voucher=voucher, one=one: submit(voucher, one) for one in statements for voucher in vouchers
+    ])  # fmt: skip
+    assert codes(answers) == {"done": 20}
+    for one in statements:
+        assert sorted(one.redemptions.values_list("amount_fen", flat=True)) == [100, 300]  # at most 40 % together
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
 def test_two_hundred_orders_and_reports_pay_once() -> None:
     with clock.moved_to(NOON):
         world = build()

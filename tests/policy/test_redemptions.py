@@ -9,8 +9,9 @@ from tests.policy import money
 from tests.policy.money import NOON, SYSTEM, Money, build, submit
 
 from huoshui.base import clock
+from huoshui.base.access import Actor
 from huoshui.base.errors import Conflict, Forbidden, Invalid, Missing, Refused
-from huoshui.base.models import LogRecord
+from huoshui.base.models import Assignment, LogRecord, Role
 from huoshui.book import services
 from huoshui.book.models import Kind, Statement
 from huoshui.cases.files import Upload
@@ -77,7 +78,7 @@ def test_a_part_of_what_was_paid_may_be_claimed_and_no_more_than_paid(world: Mon
     assert error.code == "paid_less"
     assert error.params["clause"]
     assert "200.01" in str(error)
-    assert refusal(lambda: submit(world.voucher(), world.statement(50_000, paid=0))).code == "paid_less"
+    assert refusal(lambda: submit(world.voucher(), world.statement(50_000, paid=0))).code == "not_paid"
 
 
 def test_the_yearly_cap_of_the_pack_counts_earlier_redemptions(world: Money) -> None:
@@ -206,6 +207,48 @@ def test_an_expired_voucher_and_one_taken_back_are_refused(world: Money) -> None
     assert (error.code, error.params["until"]) == ("voucher_expired", date(2026, 12, 31))
     vouchers.take_back(SYSTEM, voucher=voucher, reason="演示")
     assert refusal(lambda: submit(voucher, statement)).code == "voucher_expired"
+
+
+def test_what_was_asked_for_on_the_last_day_is_reviewed_after_it(world: Money) -> None:
+    with clock.moved_to(NOON + timedelta(days=213)):
+        assert clock.today() == date(2026, 12, 31)
+        redemption = submit(world.voucher(), world.statement())
+    with clock.moved_to(NOON + timedelta(days=218)):
+        assert vouchers.expire_due(SYSTEM) == 0
+        assert money.approve(redemption).state == "notice"
+
+
+def test_a_text_put_right_from_its_first_day_on_is_the_text_that_counts(world: Money) -> None:
+    money.pack(a=25)
+    assert submit(world.voucher(), world.statement()).amount_fen == 25_000
+
+
+def test_one_person_does_not_ask_and_approve_nor_approve_and_pay(world: Money, people) -> None:
+    both, first, second = people("agent", f"party:{world.firm.pk}"), people("officer"), people("officer")
+    officer = Role.objects.get(code="officer")
+    Assignment.objects.create(user=both.user, role=officer, scope="*", since=date(2026, 1, 1))
+    both = Actor(both.user)
+    redemption = redemptions.submit(
+        both, voucher=world.voucher(), statement=world.statement(), invoices=[InvoiceIn("D1")]
+    )
+    with pytest.raises(Refused) as refused:
+        redemptions.approve(both, redemption=redemption)
+    assert refused.value.code == "second_person"
+    redemption = redemptions.approve(first, redemption=redemption)
+    with money.after_notice(redemption):
+        with pytest.raises(Refused) as refused:
+            money.payouts.order(first, redemption=redemption)
+        assert refused.value.code == "second_person"
+        done, held_back = money.payouts.order_due(first)
+        assert (done, [error.code for _row, error in held_back]) == (0, ["second_person"])
+        assert money.payouts.order(second, redemption=redemption).amount_fen == 30_000
+
+
+@pytest.mark.parametrize("written", ["2426-0001", "２４２６０００１", "2426\u20130001", " 2426 0001\u3000"])
+def test_an_invoice_number_written_otherwise_is_the_same(world: Money, written: str) -> None:
+    submit(world.voucher(), world.statement(), invoices=["24260001"])
+    error = refusal(lambda: submit(world.voucher(), world.statement(), invoices=[written]))
+    assert error.code == "invoice_used"
 
 
 def test_only_the_firm_s_own_people_redeem(world: Money, people) -> None:

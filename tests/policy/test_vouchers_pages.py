@@ -73,8 +73,9 @@ def test_an_accountant_redeems_a_statement_and_follows_it_to_the_account(
     post(officer, "redemption_approve", redemption.pk)
     redemption.refresh_from_db()
     with money.after_notice(redemption):
-        answer = post(officer, "payout_order", status=200)
-        assert "1" in answer.content.decode()
+        second = Client()
+        second.force_login(people("officer").user)
+        assert "1" in post(second, "payout_order", status=200).content.decode()
         payout = Payout.objects.get()
         exported = officer.get(reverse("policy:payout_file", args=["csv"])).content.decode("utf-8-sig")
         assert f"{payout.statement.number},{world.authority.name},{world.authority.uscc},{world.firm.name}" in exported
@@ -215,7 +216,8 @@ def test_rest_assesses_redeems_and_orders_within_one_s_own_scope(
     assert (status, told["code"]) == (409, "notice_runs")
     redemption = Redemption.objects.get()
     with money.after_notice(redemption):
-        assert call(officer, f"redemptions/{made['id']}/payout/", {}, "d")[1]["amount_fen"] == 30_000
+        assert call(officer, f"redemptions/{made['id']}/payout/", {}, "d")[1]["code"] == "second_person"
+        assert call(people("officer"), f"redemptions/{made['id']}/payout/", {}, "e")[1]["amount_fen"] == 30_000
     assert call(agent, "payouts/")[1]["items"][0]["redemption"] == made["id"]
     assert call(agent, "funds/")[1][0]["approved_fen"] == 30_000
     assert call(agent, f"vouchers/{voucher.pk}/")[1]["left_fen"] == 70_000

@@ -515,6 +515,10 @@ class Settlement:
                 amount -= part
         return legs
 
+    def stands_for(self, party: Party, grantor: Party, earmark: str = "") -> int:
+        """What a grantor stands for now, less what banks have paid out of it."""
+        return -self._working[self._limit_keys(party, grantor, earmark)[0]]
+
     def set_limit(
         self, party: Party, grantor: Party, amount: int, evidence: str, earmark: str = ""
     ) -> LimitGrant:

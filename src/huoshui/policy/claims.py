@@ -371,11 +371,14 @@ class Breach:
 def breaches(claim: Claim, pack: Pack, on: date) -> Iterator[Breach]:
     """Every rule that a claim breaks on a day, in the order of the rules."""
     voucher, fund = claim.voucher, claim.fund
-    if voucher.state != Voucher.State.ACTIVE or on > voucher.redeem_until:
+    late = claim.own is None and on > voucher.redeem_until  # what was asked for in time is reviewed after it
+    if voucher.state != Voucher.State.ACTIVE or late:
         yield Breach("voucher_expired", 1, {"until": voucher.redeem_until})
     if claim.statement is not None:
         yield from _statement_breaches(claim, claim.statement)
-    if not 0 < claim.claimed_fen <= claim.paid_fen:
+    if claim.paid_fen <= 0:
+        yield Breach("not_paid", 3)
+    elif not 0 < claim.claimed_fen <= claim.paid_fen:
         yield Breach("paid_less", 3, {"paid": claim.paid_fen, "claimed": claim.claimed_fen})
     if claim.used_from is None or claim.used_to is None:
         yield Breach("use_unknown", 4)

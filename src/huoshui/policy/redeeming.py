@@ -24,6 +24,7 @@ from huoshui.rules.model import BPS, criterion_reads
 ADMITTED = (Verdict.MET, Verdict.MANUAL)
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "not_yours": (), "not_accepted": (), "paid_less": ("claim.paid", "claim.claimed"),
+    "not_paid": (),
     "outside_window": ("claim.used-from", "claim.used-to", "claim.contract-signed"),
     "invoice_used": ("claim.invoice-used",), "contract_used": ("claim.contract-used",), "split": ("claim.split",),
     "related_party": ("claim.related-party",),
@@ -117,6 +118,8 @@ def _told(judged: Judged) -> dict[str, Any]:
 def judged_on(fund: Fund, today: date | None = None) -> date:
     """The day as of which a fund's claims are judged: today, but within its year and while its pack was in force."""
     publication = fund.publication
+    while (later := publication.superseded_by) and later.effective_from <= publication.effective_from:
+        publication = later  # a text put right from its own first day on
     ends = [today or clock.today(), date(fund.year, 12, 31)]
     if publication.effective_to:
         ends.append(publication.effective_to)

@@ -271,7 +271,7 @@ def _check_found(explanation: Explanation, findings: Mapping[str, bool]) -> None
     for one in explanation.criteria:
         if one.verdict is Verdict.MANUAL and not findings.get(one.criterion.id):
             raise Refused(
-                _("Since it was checked, “%(title)s” waits for a person as well: refuse it, or let the firm apply again.")
+                _("Since it was checked, “%(title)s” waits for a person as well: refuse it, or the firm applies again.")
                 % {"title": one.criterion.title}, code="unchecked", criterion=one.criterion.id,
                 clause=one.criterion.clause,
             )  # fmt: skip

@@ -11,7 +11,6 @@ from huoshui.base.errors import Conflict, invalid
 from huoshui.book import services
 from huoshui.book.ledger import AMOUNT_MAX
 from huoshui.book.models import Kind
-from huoshui.policy import fund_queries
 from huoshui.policy.models import Fund, Supplier
 from huoshui.policy.permissions import FUND
 from huoshui.registry.models import Party, Publication
@@ -70,10 +69,13 @@ def change_amount(act: Act, *, fund: Fund, yearly_fen: int, basis: str) -> Fund:
                       _("at least what is reserved, approved and paid: %(used)s") % {
                           "used": services.show(used, services.CNY)})  # fmt: skip
     record = act.record(fund, {"yearly_fen": yearly_fen, "before_fen": fund.yearly_fen, "basis": basis.strip()})
-    stands_for = yearly_fen - fund_queries.paid_fen(fund)
+    change, limit = yearly_fen - fund.yearly_fen, (fund.authority, centre(), fund.earmark)
     fund.yearly_fen = yearly_fen
     fund.save(update_fields=["yearly_fen"])
-    services.set_limit(act, record, fund.authority, centre(), stands_for, basis.strip(), earmark=fund.earmark)
+    # Banks report payouts without asking the fund: what the grant stands for is read while it is locked.
+    settlement = services.Settlement(act, record, limits=[limit])
+    settlement.set_limit(fund.authority, centre(), settlement.stands_for(*limit) + change, basis.strip(), fund.earmark)
+    settlement.write()
     return fund
 
 

@@ -17,6 +17,7 @@ from huoshui.base.models import LogRecord
 from huoshui.book import services
 from huoshui.book.models import Statement
 from huoshui.book.services import Hold, LineDraft
+from huoshui.policy import claims
 from huoshui.policy.actions import redemptions, vouchers
 from huoshui.policy.models import Application, ApplicationEvent, ClawBack, Fund, Payout, Redemption, RedemptionEvent
 from huoshui.policy.permissions import PAY_OUT
@@ -44,6 +45,8 @@ def order(act: Act, *, redemption: Redemption) -> Payout:
         raise Refused(
             _("The public notice runs until %(day)s.") % {"day": redemption.notice_until}, code="notice_runs"
         )
+    if redemptions.did(act.actor, redemption, RedemptionEvent.Kind.APPROVED):
+        raise Refused(_("Who approved a redemption cannot order its payout."), code="second_person")
     application, voucher = redemption.voucher.application, redemption.voucher
     _check_account(application)
     record = redemptions.record_event(
@@ -84,6 +87,9 @@ def order_for(act: Act, application: Application) -> Payout:
     fund = vouchers.fund_for(application)
     if not application.amount_fen:
         raise vouchers.refusal(fund, "no_amount")
+    cap = fund.firm_cap_fen
+    if cap is not None and claims.got_from_fund(fund, application.party) + application.amount_fen > cap:
+        raise vouchers.refusal(fund, "firm_cap", cap=cap)
     _check_account(application)
     subject = f"policy.application:{application.pk}"
     record = act.record(application, {"fund": fund, "amount_fen": application.amount_fen, "ordered": True})

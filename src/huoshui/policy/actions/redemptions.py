@@ -5,7 +5,9 @@ since facts, other redemptions and the fund may have moved. What people write is
 """
 
 import hashlib
+import re
 import secrets
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,6 +16,7 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from huoshui.base import canonical, clock
+from huoshui.base.access import Actor
 from huoshui.base.act import Act, action
 from huoshui.base.canonical import salted
 from huoshui.base.errors import Conflict, Refused, invalid
@@ -135,12 +138,13 @@ def _digest(upload: Upload) -> str:
 
 
 def _numbers(invoices: Sequence[InvoiceIn]) -> list[str]:
-    """Invoice numbers as they are compared: no spaces, capital letters."""
+    """Invoice numbers as they are compared: no spaces, no hyphens, half-width, capital letters."""
     if not 1 <= len(invoices) <= INVOICES_MAX:
         raise invalid("invoices", len(invoices), _("between 1 and %(max)s invoices") % {"max": INVOICES_MAX})
-    numbers = ["".join(one.number.split()).upper() for one in invoices]
+    plain = (unicodedata.normalize("NFKC", one.number) for one in invoices)
+    numbers = [re.sub(r"[\s\-\u2010-\u2015]", "", number).upper() for number in plain]
     for number in numbers:
-        if not (1 <= len(number) <= INVOICE_LENGTH and number.replace("-", "").isalnum()):
+        if not (1 <= len(number) <= INVOICE_LENGTH and number.isascii() and number.isalnum()):
             raise invalid("invoice", number[:INVOICE_LENGTH], _("letters and digits, at most %(max)s") % {
                 "max": INVOICE_LENGTH
             })  # fmt: skip
@@ -223,6 +227,8 @@ def approve(
     """
     act.require(REVIEW)
     redemption = lock(redemption, State.SUBMITTED)
+    if did(act.actor, redemption, Event.SUBMITTED):
+        raise Refused(_("Who asked for a redemption cannot approve it."), code="second_person")
     _lock_numbers([row.number for row in redemption.invoices.select_related("invoice")])
     found = assess(claims.of_redemption(redemption))
     if found.refusal is not None:
@@ -357,6 +363,11 @@ def lock(redemption: Redemption, *states: str) -> Redemption:
             _("The redemption is already: %(state)s") % {"state": found.get_state_display()}, code="redemption_state"
         )
     return found
+
+
+def did(actor: Actor, redemption: Redemption, kind: str) -> bool:
+    """Whether the actor is the person who did that to the redemption: money takes two."""
+    return actor.user is not None and redemption.events.filter(kind=kind, actor=actor.user).exists()
 
 
 def record_event(

@@ -21,6 +21,7 @@ from huoshui.policy.actions.funds import current
 from huoshui.policy.models import Application, Fund, Redemption, Voucher
 from huoshui.policy.permissions import FUND
 from huoshui.policy.redeeming import Reason
+from huoshui.registry.models import Party
 
 EXPIRED_PER_RUN_MAX = 2_000
 State = Voucher.State
@@ -111,8 +112,12 @@ def expire_due(actor: Actor) -> int:
 
 
 def lock(voucher: Voucher) -> Voucher:
-    """The voucher, its fund locked first (lock order: fund, balances, log)."""
+    """The voucher, its fund and its firm locked first (lock order: fund, firm, balances, log).
+
+    The firm, because caps of a year and stacking count what its other vouchers get, also of other funds.
+    """
     Fund.objects.select_for_update().get(pk=voucher.fund_id)
+    Party.objects.select_for_update(no_key=True).get(pk=voucher.party_id)
     return Voucher.objects.select_related("fund__authority", "fund__publication", "party").get(pk=voucher.pk)
 
 

@@ -27,7 +27,7 @@ from huoshui.policy.forms_funds import (
     RefuseForm,
     findings_of,
 )
-from huoshui.policy.models import Redemption, Voucher
+from huoshui.policy.models import Redemption, RedemptionEvent, Voucher
 from huoshui.policy.permissions import PAY_OUT, READ, REDEEM, REVIEW
 from huoshui.policy.redeeming import Assessment
 from huoshui.registry.queries import parties_of
@@ -35,6 +35,7 @@ from huoshui.registry.queries import parties_of
 ROWS_PER_PAGE = 30
 STATEMENTS_SHOWN_MAX = 12
 State = Redemption.State
+Event = RedemptionEvent.Kind
 
 
 def _page(request: HttpRequest, rows: Any) -> Any:
@@ -183,14 +184,15 @@ def _redemption(request: HttpRequest, found: Redemption, **forms: Any) -> HttpRe
     waiting = found.state == State.SUBMITTED
     now = redeeming.assess(claims.of_redemption(found)) if waiting else None
     subsidy = found.amount_fen if found.live else 0
-    reviews = waiting and actor.can(REVIEW)
+    reviews = waiting and actor.can(REVIEW) and not redemptions.did(actor, found, Event.SUBMITTED)
     context = {
         "redemption": found, "now": now, "parts": found.parts, "invoices": found.invoices.select_related("invoice"),
         "shares": claims.cost_sharing(found.statement, subsidy) if found.statement else None,
         "payout": getattr(found, "payout", None), "events": _events(found), "may_review": reviews,
         "may_withdraw": waiting and actor.can(REDEEM, found),
         "may_answer": found.state == State.OBJECTED and actor.can(REVIEW),
-        "may_order": _notice_over(found) and actor.can(PAY_OUT),
+        "may_order": _notice_over(found) and actor.can(PAY_OUT)
+        and not redemptions.did(actor, found, Event.APPROVED),
         "account": found.voucher.application.account_confirmed,
     }  # fmt: skip
     if reviews:
