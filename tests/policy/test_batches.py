@@ -45,6 +45,16 @@ def carried_out(town: Town, batch: Batch) -> Batch:
     return batch
 
 
+def test_the_decision_of_a_row_can_be_read_and_verified_by_who_it_concerns(
+    town: Town, client: Client, people: Any
+) -> None:
+    carried_out(town, proposed(town))
+    client.force_login(people("agent", f"party:{town.good[0].pk}").user)
+    for firm, status in ((town.good[0], 200), (town.good[1], 404)):
+        decision = Application.objects.get(party=firm).decision
+        assert client.get(f"/policy/decisions/{decision.pk}/?verify").status_code == status
+
+
 def test_who_qualifies_becomes_an_approved_application_with_its_decision(town: Town) -> None:
     batch = carried_out(town, proposed(town))
     assert batch.state == Batch.State.DONE

@@ -401,13 +401,17 @@ def test_an_objection_after_the_notice_is_too_late(world: Money) -> None:
     assert refused.value.code == "notice_over"
 
 
-def test_the_decision_of_each_part_replays(world: Money) -> None:
+def test_the_decision_of_each_part_replays(world: Money, client, people) -> None:
     redemption = submit(world.voucher(), world.statement(sellers={world.seller: 9_999, world.other: 5_555}))
     found = list(Decision.objects.filter(kind="policy.redemption").order_by("pk"))
     assert len(found) == 2
     assert redemption.decision in found
     for decision in found:
         assert matching.replay(decision).same, decision.trace
+        client.force_login(people("agent", f"party:{world.firm.pk}").user)
+        assert client.get(f"/policy/decisions/{decision.pk}/?verify").status_code == 200
+        client.force_login(people("agent", f"party:{world.other.pk}").user)
+        assert client.get(f"/policy/decisions/{decision.pk}/").status_code == 404
 
 
 def test_what_people_write_is_in_the_log_as_digests_only(world: Money) -> None:

@@ -11,7 +11,7 @@ from huoshui.policy.permissions import READ, REVIEW
 from huoshui.registry import uscc
 from huoshui.registry.models import Decision, Party, RoleKind
 
-DECISIONS = ("policy.match", "policy.review")
+DECISIONS = ("policy.match", "policy.review", "policy.batch", "policy.redemption")
 
 
 def entities(actor: Actor, text: str = "") -> QuerySet[Party]:
