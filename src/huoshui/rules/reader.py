@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from huoshui.terms import publication
-from huoshui.terms.publication import Fields, Publication
+from huoshui.terms.publication import TEXT_CHARACTERS_MAX, Fields, Publication
 
 from .errors import RuleError
 from .fields import AGE, FIELDS, KINDS, MONEY, SHARE, Field
@@ -412,7 +412,7 @@ class _Reader:
             score=self._score(row.fields("score")) if "score" in row else None,
             applies_when=self._test_at(row, "applies_when") if "applies_when" in row else None,
             exempts=self._names(row, "exempts"),
-            evidence=tuple(str(item) for _, item in row.items("evidence", maximum=20)) if "evidence" in row else (),
+            evidence=self._texts(row, "evidence", 0, 20),
             effort=row.integer("effort", 1, EFFORT_MAX) if "effort" in row else EFFORT_USUAL,
         )
         self.claims_allowed = True
@@ -422,7 +422,16 @@ class _Reader:
 
     @staticmethod
     def _names(row: Fields, key: str) -> tuple[str, ...]:
-        return tuple(str(item) for _, item in row.items(key, minimum=1, maximum=CRITERIA_MAX)) if key in row else ()
+        return _Reader._texts(row, key, 1, CRITERIA_MAX)
+
+    @staticmethod
+    def _texts(row: Fields, key: str, minimum: int, maximum: int) -> tuple[str, ...]:
+        """A list of texts, empty where it is left out."""
+        items = row.items(key, minimum=minimum, maximum=maximum) if key in row else []
+        for path, item in items:
+            if not isinstance(item, str) or not item.strip():
+                raise RuleError(path, item, "text", max=TEXT_CHARACTERS_MAX)
+        return tuple(str(item) for _, item in items)
 
     def _score(self, fields: Fields) -> Score:
         if "best_of" in fields:
