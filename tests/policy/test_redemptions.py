@@ -16,7 +16,7 @@ from huoshui.book import services
 from huoshui.book.models import Kind, Statement
 from huoshui.cases.files import Upload
 from huoshui.policy import claims, fund_queries, matching, redeeming
-from huoshui.policy.actions import redemptions, vouchers
+from huoshui.policy.actions import funds, redemptions, vouchers
 from huoshui.policy.actions.redemptions import DECIDED, InvoiceIn, Outside
 from huoshui.policy.models import ClaimedInvoice, Redemption
 from huoshui.registry import actions as registry
@@ -216,6 +216,17 @@ def test_what_was_asked_for_on_the_last_day_is_reviewed_after_it(world: Money) -
     with clock.moved_to(NOON + timedelta(days=218)):
         assert vouchers.expire_due(SYSTEM) == 0
         assert money.approve(redemption).state == "notice"
+
+
+def test_the_yearly_cap_of_a_pack_holds_over_the_funds_of_all_authorities(world: Money) -> None:
+    assert submit(world.voucher(), world.statement(400_000)).amount_fen == 100_000
+    funds.set_issuing(SYSTEM, fund=world.fund, issues=False)
+    district = money.fund(world.publication, helpers.party("示例区经济信息化局", "institution"), 1_000_000)
+    world.supply(world.seller, "a", district)
+    voucher = world.voucher()
+    assert voucher.fund == district
+    error = refusal(lambda: submit(voucher, world.statement(1_000)))
+    assert (error.code, error.params["clause"]) == ("firm_cap", "第五条")
 
 
 def test_a_text_put_right_from_its_first_day_on_is_the_text_that_counts(world: Money) -> None:

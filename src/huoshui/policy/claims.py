@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final
 
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from huoshui.base import canonical, clock
 from huoshui.book.models import Account, Kind, State, Statement, StatementLine
@@ -351,8 +351,17 @@ def got_in_year(firm: Party, year: int, name: str, own: int | None = None) -> in
 
 def got_from_fund(fund: Fund, firm: Party, own: int | None = None) -> int:
     """What a fund gave or promised a firm: redemptions that stand and grants."""
-    redeemed = Redemption.objects.filter(voucher__fund=fund, party=firm, live=True).exclude(pk=own or 0)
-    granted = Payout.objects.filter(fund=fund, party=firm, redemption=None)
+    return _got_from(Fund.objects.filter(pk=fund.pk), firm, own)
+
+
+def got_by_pack(fund: Fund, firm: Party, own: int | None = None) -> int:
+    """What all funds of the year, of whatever authority, gave or promised a firm by the fund's pack."""
+    return _got_from(Fund.objects.filter(pack=fund.pack, year=fund.year), firm, own)
+
+
+def _got_from(funds: QuerySet[Fund], firm: Party, own: int | None) -> int:
+    redeemed = Redemption.objects.filter(voucher__fund__in=funds, party=firm, live=True).exclude(pk=own or 0)
+    granted = Payout.objects.filter(fund__in=funds, party=firm, redemption=None)
     return sum(rows.aggregate(total=Sum("amount_fen"))["total"] or 0 for rows in (redeemed, granted))
 
 

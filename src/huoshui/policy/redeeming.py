@@ -184,12 +184,13 @@ def _limits(claim: Claim, pack: Pack) -> Iterator[tuple[int, Reason]]:
     if pack.stacking is not None:
         room = claim.settled_fen * pack.stacking.max_bps // BPS - claims.others_on_contract(claim, pack)
         yield room, Reason("stacking", pack.stacking.clause, pack.stacking.quote, {"share": pack.stacking.max_bps})
-    got = claims.got_from_fund(claim.fund, claim.firm, claim.own)
     if pack.benefit is not None and pack.benefit.cap_fen is not None:
         cap = pack.benefit.cap_fen
-        yield cap - got, Reason("firm_cap", pack.benefit.clause, pack.benefit.quote, {"cap": cap})
+        reason = Reason("firm_cap", pack.benefit.clause, pack.benefit.quote, {"cap": cap})
+        yield cap - claims.got_by_pack(claim.fund, claim.firm, claim.own), reason
     if claim.fund.firm_cap_fen is not None:
         cap = claim.fund.firm_cap_fen
+        got = claims.got_from_fund(claim.fund, claim.firm, claim.own)
         yield cap - got, Reason("firm_cap", claim.fund.basis, "", {"cap": cap})
     left = left_on(claim.voucher)
     yield left, Reason("voucher_left", voucher_words.rule(10), "", {"left": left})
