@@ -8,6 +8,7 @@ fault by row, field, value and rule, and its row is not evaluated: it is never t
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from typing import Final
 import polars as pl
 
 from .fields import MONEY, SHARE, Field
+from .lexicon import words_of
 from .quotes import narrow
 from .reader import YEARS
 from .table import column_name, dtype_of
@@ -49,8 +51,7 @@ def recognise(
     headers: Iterable[str], fields: Mapping[str, Field], on: dt.date
 ) -> tuple[list[Source], list[str]]:  # fmt: skip
     """The columns that a header names, and the headers that name none. Raises ValueError where two name the same."""
-    titles = {_bare(field.title): field for field in fields.values()}
-    titles |= {_bare(field.title.partition("（")[0]): field for field in fields.values()}
+    titles = dict(_names(fields))
     found, unknown = dict[str, Source](), list[str]()
     for header in headers:
         source = _by_code(header.strip(), fields, on) or _by_title(header, titles, on)
@@ -61,6 +62,16 @@ def recognise(
         else:
             found[source.column] = source
     return list(found.values()), unknown
+
+
+def _names(fields: Mapping[str, Field]) -> Iterator[tuple[str, Field]]:
+    """What people call fields: words of notices that mean one field only, and titles with and without brackets."""
+    words = [(word, field) for field in fields.values() for word in words_of(field)]
+    meant = Counter(word for word, _ in words)
+    yield from ((_bare(word), field) for word, field in words if meant[word] == 1)
+    for field in fields.values():
+        yield _bare(field.title.partition("（")[0]), field
+        yield _bare(field.title), field
 
 
 def _bare(title: str) -> str:
