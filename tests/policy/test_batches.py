@@ -99,6 +99,19 @@ def test_rows_that_changed_since_the_run_fall_out_and_say_why(town: Town) -> Non
     assert not Application.objects.exists()
 
 
+def test_what_only_the_firm_declared_pays_nobody_until_somebody_else_has_said_it(town: Town) -> None:
+    firm = town.open_
+    registry.state_fact(SYSTEM, party=firm, code="abnormal", value=False, source="self")
+    batch = carried_out(town, proposed(town))
+    told = {row.party: (row.state, row.why) for row in batch.rows.all()}
+    assert told.pop(firm) == ("dropped", Why.DECLARED)
+    assert set(told.values()) == {("confirmed", "")}
+    assert not len(reach.batchable(batch.run, GRANT, 10)), "not offered again out of the same run"
+    outreach.say(firm, "abnormal", False)
+    again = carried_out(town, proposed(town))
+    assert {(row.party, row.state) for row in again.rows.all()} == {(firm, "confirmed")}
+
+
 def test_who_applied_or_was_paid_meanwhile_is_not_paid_again(town: Town) -> None:
     batch, run = proposed(town), reach.latest()
     assert run is not None

@@ -327,11 +327,15 @@ def by_division(run: MatchRun, name: str, wanted: Wanted) -> list[tuple[str, int
 
 
 def batchable(run: MatchRun, name: str, limit: int) -> pl.DataFrame:
-    """party, amount_fen: who may be paid without an application and waits in no batch; at most `limit`, by key."""
-    waiting = BatchRow.objects.filter(pack=name, period=period_of(run.on)).exclude(state=BatchRow.State.DROPPED)
+    """party, amount_fen: who may be paid without an application and waits in no batch; at most `limit`, by key.
+
+    Who fell out of this run because of what only the firm declared is not offered again: it would fill batch after batch.
+    """
+    rows_ = BatchRow.objects.filter(pack=name, period=period_of(run.on))
+    waiting = rows_.exclude(state=BatchRow.State.DROPPED) | rows_.filter(batch__run=run, why=BatchRow.Why.DECLARED)
     taken_ = [*taken_by(name, run.on), *waiting.values_list("party", flat=True)]
-    rows_ = _qualifying(run, name).filter((pl.col("amount_fen") > 0) & ~pl.col("party").is_in(taken_))
-    return rows_.select("party", "amount_fen").sort("party").head(limit).collect()
+    found = _qualifying(run, name).filter((pl.col("amount_fen") > 0) & ~pl.col("party").is_in(taken_))
+    return found.select("party", "amount_fen").sort("party").head(limit).collect()
 
 
 def tellings(rows_: QuerySet[Telling]) -> QuerySet[Telling]:

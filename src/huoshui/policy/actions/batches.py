@@ -22,8 +22,8 @@ from huoshui.policy import matching, reach
 from huoshui.policy.actions.applications import record_event
 from huoshui.policy.models import Application, ApplicationEvent, Batch, BatchRow, MatchRun
 from huoshui.policy.permissions import OUTREACH
-from huoshui.registry.models import Party, Publication
-from huoshui.rules import Explanation, Verdict
+from huoshui.registry.models import FactSource, Party, Publication
+from huoshui.rules import Explanation, Stage, Verdict
 
 BATCH_ROWS_MAX = 2_000
 ROWS_PER_STEP = 50
@@ -155,7 +155,16 @@ def _judged(batch: Batch, row: BatchRow) -> tuple[Explanation | None, str]:
         return None, Why.PACK
     if explanation.verdict is not Verdict.MET:
         return explanation, _WHY[explanation.verdict]
-    return explanation, "" if explanation.amount_fen == row.amount_fen else Why.AMOUNT
+    if explanation.amount_fen != row.amount_fen:
+        return explanation, Why.AMOUNT
+    return explanation, Why.DECLARED if _declared(found, batch.pack) else ""
+
+
+def _declared(found: matching.Match, pack: str) -> bool:
+    """Whether the pack may read a fact that only the firm itself declared: nobody else has seen it, and nobody would."""
+    read = found.shelf.library.columns(found.on, Stage.ENTITLEMENT, packs=[pack])
+    cells = (found.known.cells[name] for name in read if name in found.known.cells)
+    return any(cell.state == "known" and cell.source == FactSource.SELF for cell in cells)
 
 
 def _against(explanation: Explanation | None) -> str:

@@ -123,6 +123,7 @@ class BatchRow(OfParty):
         UNMET = "unmet", _("no longer qualifies")
         UNKNOWN = "unknown", _("a fact is missing or contested now")
         MANUAL = "manual", _("needs a person's judgement now")
+        DECLARED = "declared", _("self-declared: an officer must see it")
         NA = "na", _("no longer concerns this entity")
         AMOUNT = "amount", _("the amount is another one now")
         APPLIED = "applied", _("has applied or been paid already")
