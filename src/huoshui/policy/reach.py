@@ -329,7 +329,7 @@ def by_division(run: MatchRun, name: str, wanted: Wanted) -> list[tuple[str, int
 def batchable(run: MatchRun, name: str, limit: int) -> pl.DataFrame:
     """party, amount_fen: who may be paid without an application and waits in no batch; at most `limit`, by key.
 
-    Who fell out of this run because of what only the firm declared is not offered again: it would fill batch after batch.
+    Who fell out of this run because of what only the firm declared is not offered again: it would fill every batch.
     """
     rows_ = BatchRow.objects.filter(pack=name, period=period_of(run.on))
     waiting = rows_.exclude(state=BatchRow.State.DROPPED) | rows_.filter(batch__run=run, why=BatchRow.Why.DECLARED)

@@ -161,7 +161,7 @@ def _judged(batch: Batch, row: BatchRow) -> tuple[Explanation | None, str]:
 
 
 def _declared(found: matching.Match, pack: str) -> bool:
-    """Whether the pack may read a fact that only the firm itself declared: nobody else has seen it, and nobody would."""
+    """Whether the pack may read a fact that only the firm declared: nobody else has seen it, and nobody would."""
     read = found.shelf.library.columns(found.on, Stage.ENTITLEMENT, packs=[pack])
     cells = (found.known.cells[name] for name in read if name in found.known.cells)
     return any(cell.state == "known" and cell.source == FactSource.SELF for cell in cells)
