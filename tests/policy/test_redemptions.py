@@ -316,9 +316,9 @@ def test_two_vouchers_of_one_group_stack_up_to_their_limit(db) -> None:
 PAPER = Upload("合同.pdf", b"%PDF contract")
 
 
-def outside(voucher, **changes) -> Redemption:
+def outside(voucher, party=None, **changes) -> Redemption:
     named = {
-        "seller": "", "seller_uscc": changes.pop("party").uscc, "service": "compute", "contract": "HT-1",
+        "seller": "", "seller_uscc": party.uscc if party else "", "service": "compute", "contract": "HT-1",
         "signed_on": date(2026, 3, 1), "used_from": date(2026, 3, 2), "used_to": date(2026, 4, 1),
         "contract_fen": 50_000, "settled_fen": 40_000, "paid_fen": 40_000,
     } | changes  # fmt: skip
@@ -340,6 +340,23 @@ def test_a_contract_outside_the_platform_needs_documents_and_an_officer_s_check(
     assert redemptions.approve(SYSTEM, redemption=redemption, findings={"documents": True}).state == "notice"
     with pytest.raises(Invalid):
         redemptions.submit(SYSTEM, voucher=voucher, outside=None, invoices=[InvoiceIn("Z1")])
+
+
+def test_an_unknown_supplier_s_relation_is_for_the_officer_to_find(db) -> None:
+    with clock.moved_to(NOON):
+        text = money.PACK.format(id="any-seller", title="any-seller", a=30, stacking="", more="")
+        listed, paper = "claim.supplier-listed, value: true", "claim.on-platform, value: false"
+        text = text.replace(listed, paper).replace("claim.facility", "claim.service")
+        world = build(publication=money.publish(text))
+        redemption = outside(world.voucher(), seller="名录外供应方")
+        assert (redemption.amount_fen, redemption.decision.verdict) == (8_000, "unknown")
+        with pytest.raises(Invalid):
+            redemptions.approve(SYSTEM, redemption=redemption, findings={"documents": True})
+        with pytest.raises(Refused):
+            redemptions.approve(SYSTEM, redemption=redemption, findings={"documents": True, "unrelated": False})
+        approved = redemptions.approve(SYSTEM, redemption=redemption, findings={"documents": True, "unrelated": True})
+        assert (approved.state, approved.amount_fen, approved.decision.verdict) == ("notice", 8_000, "met")
+        assert matching.replay(approved.decision).same
 
 
 def test_a_pack_that_asks_for_the_platform_refuses_paper(db) -> None:

@@ -129,6 +129,8 @@ class Claim:
     declared: Mapping[str, bool] = field(default_factory=dict)
     own: int | None = None
     """Key of the redemption that makes this claim, once it is stored: it is not compared with itself."""
+    found_unrelated: bool = False
+    """Whether an officer found that suppliers which are not in the registry are not related to the firm."""
 
     @property
     def fund(self) -> Fund:
@@ -262,10 +264,15 @@ def facts_of(claim: Claim, part: Part, pack: Pack, got_fen: int) -> dict[str, Va
     return row
 
 
-def is_related(claim: Claim, part: Part) -> bool:
-    """Whether a seller of the part is the firm itself or related to it on the day of the contract."""
+def is_related(claim: Claim, part: Part) -> bool | None:
+    """Whether a seller of the part is the firm itself or related to it on the day of the contract; None: unknown.
+
+    The registry knows nothing of a seller that is not in it: that it is not related is for an officer to find.
+    """
     tied = related(claim.firm, claim.signed_on) | related(claim.firm) | {claim.firm.pk}
-    return any(seller.party is not None and seller.party.pk in tied for seller in part.sellers)
+    if any(seller.party is not None and seller.party.pk in tied for seller in part.sellers):
+        return True
+    return None if any(seller.party is None for seller in part.sellers) and not claim.found_unrelated else False
 
 
 def _live(claim: Claim) -> Q:

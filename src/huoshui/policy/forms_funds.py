@@ -14,7 +14,7 @@ from huoshui import rules
 from huoshui.base import clock
 from huoshui.book.forms import YuanField
 from huoshui.cases.files import Upload
-from huoshui.policy.actions.redemptions import DOCUMENTS, INVOICE_LENGTH, InvoiceIn, Outside
+from huoshui.policy.actions.redemptions import INVOICE_LENGTH, InvoiceIn, Outside
 from huoshui.policy.claims import DECLARED
 from huoshui.policy.models import Redemption
 from huoshui.registry.models import Party, RoleKind
@@ -220,12 +220,6 @@ class ApproveForm(forms.Form):
         return {
             name.removeprefix(prefix): given for name, given in self.cleaned_data.items() if name.startswith(prefix)
         }
-
-
-def findings_of(redemption: Redemption, manual: Mapping[str, str]) -> dict[str, str]:
-    """What an officer has to look at, by title."""
-    documents = {DOCUMENTS: _("Contract, invoice, payment and use agree with the documents")}
-    return {**manual, **({} if redemption.on_platform else documents)}
 
 
 class RefuseForm(forms.Form):

@@ -22,6 +22,8 @@ from huoshui.rules import Explanation, Pack, Verdict
 from huoshui.rules.model import BPS, criterion_reads
 
 ADMITTED = (Verdict.MET, Verdict.MANUAL)
+RELATED = "claim.related-party"
+"""The fact that an officer finds at approval where the registry does not know a supplier."""
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "not_yours": (), "not_accepted": (), "paid_less": ("claim.paid", "claim.claimed"),
     "not_paid": (),
@@ -66,6 +68,11 @@ class Judged:
     amount_fen: int
     reason: Reason | None
 
+    @property
+    def relation_unknown(self) -> bool:
+        """Whether somebody has to find that buyer and supplier are not related."""
+        return self.row[RELATED] is None
+
 
 @dataclass(frozen=True)
 class Assessment:
@@ -94,6 +101,11 @@ class Assessment:
     def told(self) -> list[dict[str, Any]]:
         """The parts in plain words: stored with the redemption, shown in the form."""
         return [_told(judged) for judged in self.parts]
+
+    @property
+    def relation_unknown(self) -> bool:
+        """Whether an admitted part has a supplier of which the registry cannot tell that it is not related."""
+        return any(judged.relation_unknown for judged in self.parts if not judged.reason)
 
     @cached_property
     def manual(self) -> dict[str, str]:
@@ -173,7 +185,8 @@ def _part_reason(claim: Claim, part: Part, explanation: Explanation) -> Reason |
         return Reason("related_party", voucher_words.rule(8), "", named)
     if explanation.verdict is Verdict.NA:
         return Reason("not_for_you", voucher_words.rule(9), "", named)
-    if explanation.verdict is Verdict.UNKNOWN or explanation.amount_fen is None:
+    waits = explanation.verdict is Verdict.UNKNOWN and set(explanation.unknown) != {RELATED}
+    if waits or explanation.amount_fen is None:
         columns = voucher_words.columns(explanation.unknown)
         return Reason("unknown", voucher_words.rule(9), "", named | {"facts": columns})
     return None

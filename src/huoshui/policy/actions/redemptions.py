@@ -43,6 +43,8 @@ OBJECTION: Final = "policy.objection"
 DECIDED: Final = "policy.redemption"
 DOCUMENTS: Final = "documents"
 """The finding about a contract outside the platform: contract, invoice, payment and use agree with the documents."""
+UNRELATED: Final = "unrelated"
+"""The finding about a supplier that is not in the registry: buyer and supplier are not related."""
 INVOICES_MAX: Final = 5
 INVOICE_LENGTH: Final = 40
 State = Redemption.State
@@ -222,7 +224,7 @@ def approve(
 ) -> Redemption:
     """An officer approves: held → committed in the book, and the public notice begins.
 
-    `findings`: each criterion that waits for a person → met; for a contract outside the platform also `documents`.
+    `findings`: each criterion that waits for a person → met, and those of `findings_of`.
     Raises Refused with the clause when the claim no longer holds.
     """
     act.require(REVIEW)
@@ -230,10 +232,11 @@ def approve(
     if did(act.actor, redemption, Event.SUBMITTED):
         raise Refused(_("Who asked for a redemption cannot approve it."), code="second_person")
     _lock_numbers([row.number for row in redemption.invoices.select_related("invoice")])
-    found = assess(claims.of_redemption(redemption))
-    if found.refusal is not None:
-        raise found.refusal.refused()
+    claim = claims.of_redemption(redemption)
+    found = _holding(claim)
     checked = _findings(redemption, found, findings or {})
+    if UNRELATED in checked:
+        found = _holding(replace(claim, found_unrelated=True))
     fund = redemption.voucher.fund
     redemption.amount_fen, redemption.parts = found.amount_fen, found.told
     redemption.state, redemption.reviewed_at = State.NOTICE, act.at
@@ -251,11 +254,27 @@ def approve(
     return redemption
 
 
-def _findings(redemption: Redemption, found: Assessment, given: Mapping[str, bool]) -> dict[str, bool]:
-    """What the officer found of everything that only a person can say; all of it must be met."""
+def _holding(claim: Claim) -> Assessment:
+    """What a claim comes to. Raises Refused when it does not hold."""
+    found = assess(claim)
+    if found.refusal is not None:
+        raise found.refusal.refused()
+    return found
+
+
+def findings_of(redemption: Redemption, found: Assessment) -> dict[str, str]:
+    """What an officer has to look at, by title: criteria that wait for a person, and what the book cannot know."""
     wanted = dict(found.manual)
     if not redemption.on_platform:
-        wanted[DOCUMENTS] = _("contract, invoice, payment and use agree with the documents")
+        wanted[DOCUMENTS] = _("Contract, invoice, payment and use agree with the documents")
+    if found.relation_unknown:
+        wanted[UNRELATED] = _("Buyer and supplier are not related")
+    return wanted
+
+
+def _findings(redemption: Redemption, found: Assessment, given: Mapping[str, bool]) -> dict[str, bool]:
+    """What the officer found of everything that only a person can say; all of it must be met."""
+    wanted = findings_of(redemption, found)
     for name, title in wanted.items():
         if name not in given:
             raise invalid(name, "", _("say whether it is met: %(title)s") % {"title": title})

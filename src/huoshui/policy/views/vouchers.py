@@ -25,7 +25,6 @@ from huoshui.policy.forms_funds import (
     RedeemForm,
     RedemptionFilter,
     RefuseForm,
-    findings_of,
 )
 from huoshui.policy.models import Redemption, RedemptionEvent, Voucher
 from huoshui.policy.permissions import PAY_OUT, READ, REDEEM, REVIEW
@@ -196,7 +195,7 @@ def _redemption(request: HttpRequest, found: Redemption, **forms: Any) -> HttpRe
         "account": found.voucher.application.account_confirmed,
     }  # fmt: skip
     if reviews:
-        context["approve_form"] = ApproveForm(findings_of(found, now.manual if now else {}))
+        context["approve_form"] = ApproveForm(redemptions.findings_of(found, now) if now else {})
         context["refuse_form"] = RefuseForm(initial={"clause": now.refusal.clause if now and now.refusal else ""})
     if context["may_answer"]:
         context["answer_form"] = AnswerForm()
@@ -218,8 +217,8 @@ def redemption_approve(request: HttpRequest, pk: int) -> HttpResponse:
     found = fund_queries.redemption(actor_of(request), pk)
     if request.method != "POST" or found.state != State.SUBMITTED:
         return redirect("policy:redemption", pk)
-    manual = redeeming.assess(claims.of_redemption(found)).manual
-    form = ApproveForm(findings_of(found, manual), request.POST)
+    now = redeeming.assess(claims.of_redemption(found))
+    form = ApproveForm(redemptions.findings_of(found, now), request.POST)
     if form.is_valid() and post_action(
         request, redemptions.approve, form, _("Approved: the public notice begins."), redemption=found,
         findings=form.findings(), text=form.cleaned_data["text"],
