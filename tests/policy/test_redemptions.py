@@ -218,6 +218,40 @@ def test_what_was_asked_for_on_the_last_day_is_reviewed_after_it(world: Money) -
         assert money.approve(redemption).state == "notice"
 
 
+def test_what_the_registry_tells_of_subsidies_got_elsewhere_counts_beside_the_platform_s(world: Money) -> None:
+    def said(fen: int, source_name: str) -> None:
+        registry.state_fact(
+            SYSTEM, party=world.firm, code="subsidy.compute", value=fen, source="official", source_name=source_name,
+            period_start=date(2026, 1, 1), period_end=date(2026, 12, 31), observed_on=date(2026, 5, 1),
+        )  # fmt: skip
+
+    voucher, statement = world.voucher(), world.statement(300_000)
+    said(75_000, world.authority.name)  # what the platform paid, told by the authority that paid it
+    assert redeeming.assess(claims.of_statement(voucher, statement)).by_pack_fen == 90_000
+    registry.state_fact(
+        SYSTEM, party=world.firm, code="subsidy.compute", value=None, source="official", observed_on=date(2026, 5, 2),
+        source_name=world.authority.name, period_start=date(2026, 1, 1), period_end=date(2026, 12, 31),
+    )  # fmt: skip
+    said(60_000, "示例省科技厅")
+    assert submit(voucher, statement).amount_fen == 40_000
+    left = claims.of_statement(voucher, world.statement(10_000))
+    assert redeeming.assess(left).by_pack_fen == 0  # 60 000 elsewhere and 40 000 here are the year's 100 000
+    said(61_000, "示例市财政局")
+    assert redeeming.assess(left).parts[0].reason.code == "unknown"  # two sources disagree
+
+
+def test_the_rules_of_a_superseded_pack_read_the_facts_of_today(world: Money) -> None:
+    voucher, statement = world.voucher(), world.statement()
+    text = money.PACK.format(id="test-voucher", title="test-voucher", a=10, stacking="", more="")
+    money.publish(text.replace("effective_from: 2026-01-01", "effective_from: 2026-05-20"))
+    redemption = submit(voucher, statement)
+    assert redemption.amount_fen == 30_000  # by the rules that were in force when the fund was opened
+    assert matching.replay(redemption.decision).same
+    registry.state_fact(SYSTEM, party=world.firm, code="abnormal", value=True, source="official",
+                        observed_on=date(2026, 6, 1))  # fmt: skip
+    assert refusal(lambda: money.approve(redemption)).params["clause"] == "第一条"
+
+
 def test_the_yearly_cap_of_a_pack_holds_over_the_funds_of_all_authorities(world: Money) -> None:
     assert submit(world.voucher(), world.statement(400_000)).amount_fen == 100_000
     funds.set_issuing(SYSTEM, fund=world.fund, issues=False)

@@ -22,6 +22,7 @@ from huoshui.book.models import Account, Kind, State, Statement, StatementLine
 from huoshui.policy.models import ClaimedInvoice, Fund, Payout, Redemption, Supplier, Voucher
 from huoshui.registry.models import Party, on_day
 from huoshui.registry.queries import related
+from huoshui.registry.view import Cell
 from huoshui.rules import Pack
 from huoshui.rules.model import BPS, money_reads
 from huoshui.terms.rounding import split_largest_remainder
@@ -244,8 +245,11 @@ def parts_of(claim: Claim) -> list[Part]:
 # --- what the pack reads ----------------------------------------------------------------------------------------------
 
 
-def facts_of(claim: Claim, part: Part, pack: Pack, got_fen: int) -> dict[str, Value | None]:
-    """The facts of a part as columns; `got_fen` is the subsidy that earlier parts of this claim came to."""
+def facts_of(
+    claim: Claim, part: Part, pack: Pack, got_fen: int, known: Mapping[str, Cell]
+) -> dict[str, Value | None]:  # fmt: skip
+    """The facts of a part as columns; `got_fen` is the subsidy that earlier parts of this claim came to, `known` what
+    the registry tells of the firm."""
     other = others_on_contract(claim, pack)
     share = other * part.settled_fen // claim.settled_fen if claim.settled_fen else 0
     row: dict[str, Value | None] = {
@@ -260,8 +264,23 @@ def facts_of(claim: Claim, part: Part, pack: Pack, got_fen: int) -> dict[str, Va
         **{name: claim.declared.get(name) for name in DECLARED},
     }  # fmt: skip
     for name in subsidy_fields(pack):
-        row[f"{name}@{claim.fund.year}"] = got_in_year(claim.firm, claim.fund.year, name, claim.own) + got_fen
+        column = f"{name}@{claim.fund.year}"
+        elsewhere = got_elsewhere(known.get(column), claim.fund)
+        here = got_in_year(claim.firm, claim.fund.year, name, claim.own) + got_fen
+        row[column] = None if elsewhere is None else elsewhere + here
     return row
+
+
+def got_elsewhere(cell: Cell | None, fund: Fund) -> int | None:
+    """What the registry tells that a firm got outside the platform; None where sources disagree.
+
+    What nobody speaks of adds nothing, and what the fund's own authority states is in the platform's sum already.
+    """
+    if cell is None or cell.state == "missing":
+        return 0
+    if cell.state != "known" or not isinstance(cell.value, int):
+        return None
+    return 0 if cell.source_name == fund.authority.name else cell.value
 
 
 def is_related(claim: Claim, part: Part) -> bool | None:

@@ -180,10 +180,13 @@ def explanations(actor: Actor, party: Party, on: date | None = None, known_at: d
 
 def explain_claim(
     pack_id: str, party: Party, claim: Mapping[str, Value | None], on: date, known_at: datetime | None = None,
-    *, stage: Stage = Stage.CLAIM,
+    *, stage: Stage = Stage.CLAIM, as_of: date | None = None,
 ) -> Explanation:  # fmt: skip
-    """What a pack says of one claim of a party; `claim` has fields of the vocabulary that begin with `claim.`."""
-    stand, known = shelf(on), row(party, on, known_at)
+    """What a pack says of one claim of a party; `claim` has fields of the vocabulary that begin with `claim.`.
+
+    The rules are those of the day `on`, the facts those of `as_of` (None: the same day).
+    """
+    stand, known = shelf(on), row(party, as_of or on, known_at)
     stand.pack(pack_id)
     return rules.explain(stand.library, pack_id, known.row | dict(claim), on, stage=stage)
 
@@ -199,18 +202,20 @@ def planned_claim(amount_fen: int) -> dict[str, Value | None]:
 def decide(
     act: Act, *, party: Party, pack_id: str, on: date, subject: str, claim: Mapping[str, Value | None] | None = None,
     stage: Stage = Stage.ENTITLEMENT, kind: str = DECIDED, extra: Mapping[str, Any] | None = None,
+    as_of: date | None = None,
 ) -> tuple[Decision, Explanation]:  # fmt: skip
     """Store what a pack says of a party (or of its claim) with everything that replaying it needs.
 
-    `subject` is the label of what is decided on; `extra` is added to the trace. The caller has checked its permission.
+    `subject` is the label of what is decided on; `extra` is added to the trace. The rules are those of the day `on`,
+    the facts those of `as_of` (None: the same day). The caller has checked its permission.
     """
-    known_at = clock.real_now()
-    stand, known = shelf(on), row(party, on, known_at)
+    known_at, as_of = clock.real_now(), as_of or on
+    stand, known = shelf(on), row(party, as_of, known_at)
     stand.pack(pack_id)
     explanation = rules.explain(stand.library, pack_id, known.row | dict(claim or {}), on, stage=stage)
     wanted = stand.library.columns(on, stage, packs=[pack_id])
     trace = {
-        "pack": pack_id, "on": on, "known_at": known_at, "stage": stage, "claim": dict(claim or {}),
+        "pack": pack_id, "on": on, "as_of": as_of, "known_at": known_at, "stage": stage, "claim": dict(claim or {}),
         "facts": {name: _cited(known.cells[name]) for name in sorted(wanted) if name in known.cells},
         **outcome(explanation), **(extra or {}),
     }  # fmt: skip
@@ -285,7 +290,8 @@ def replay(decision: Decision) -> Replayed:
     values |= {name: _typed(told, columns[name][0].kind) for name, told in trace["claim"].items() if name in columns}
     explanation = rules.explain(stored, trace["pack"], values, on, stage=stage)
     found = canonical.plain(outcome(explanation))
-    then = row(decision.party, on, datetime.fromisoformat(trace["known_at"])).cells
+    as_of = date.fromisoformat(trace.get("as_of", trace["on"]))
+    then = row(decision.party, as_of, datetime.fromisoformat(trace["known_at"])).cells
     return Replayed(
         explanation,
         tuple(name for name, told in found.items() if trace[name] != told),

@@ -76,11 +76,15 @@ class Judged:
 
 @dataclass(frozen=True)
 class Assessment:
-    """What a claim comes to on a day. `cuts` are the limits that made it less than the pack's amount."""
+    """What a claim comes to by the rules of a day (`on`) and the facts of another (`as_of`).
+
+    `cuts` are the limits that made it less than the pack's amount.
+    """
 
     claim: Claim
     pack: Pack
     on: date
+    as_of: date
     parts: tuple[Judged, ...]
     reasons: tuple[Reason, ...]
     by_pack_fen: int
@@ -128,7 +132,10 @@ def _told(judged: Judged) -> dict[str, Any]:
 
 
 def judged_on(fund: Fund, today: date | None = None) -> date:
-    """The day as of which a fund's claims are judged: today, but within its year and while its pack was in force."""
+    """The day whose rules judge a fund's claims: today, but within its year and while its pack was in force.
+
+    Only the rules are of that day: the facts are those of today.
+    """
     publication = fund.publication
     while (later := publication.superseded_by) and later.effective_from <= publication.effective_from:
         publication = later  # a text put right from its own first day on
@@ -149,7 +156,8 @@ def assess(claim: Claim, today: date | None = None) -> Assessment:
     """Ask every rule and every criterion about a claim."""
     on = judged_on(claim.fund, today)
     pack = matching.shelf(on).pack(claim.fund.pack)
-    parts = tuple(_judge_parts(claim, pack, on))
+    as_of = today or clock.today()
+    parts = tuple(_judge_parts(claim, pack, on, as_of))
     by_pack = sum(each.amount_fen for each in parts)
     amount, cuts = by_pack, list[Reason]()
     for room, reason in _limits(claim, pack):
@@ -157,16 +165,16 @@ def assess(claim: Claim, today: date | None = None) -> Assessment:
             amount = min(amount, max(room, 0))
             cuts.append(reason)
     reasons = tuple(
-        _of_breach(breach, claim.fund, parts) for breach in claims.breaches(claim, pack, today or clock.today())
+        _of_breach(breach, claim.fund, parts) for breach in claims.breaches(claim, pack, as_of)
     )
-    return Assessment(claim, pack, on, parts, reasons, by_pack, amount, tuple(cuts))
+    return Assessment(claim, pack, on, as_of, parts, reasons, by_pack, amount, tuple(cuts))
 
 
-def _judge_parts(claim: Claim, pack: Pack, on: date) -> Iterator[Judged]:
-    got = 0
+def _judge_parts(claim: Claim, pack: Pack, on: date, as_of: date) -> Iterator[Judged]:
+    got, cells = 0, matching.row(claim.firm, as_of).cells
     for part in claims.parts_of(claim):
-        row = claims.facts_of(claim, part, pack, got)
-        explanation = matching.explain_claim(pack.id, claim.firm, row, on)
+        row = claims.facts_of(claim, part, pack, got, cells)
+        explanation = matching.explain_claim(pack.id, claim.firm, row, on, as_of=as_of)
         reason = _part_reason(claim, part, explanation)
         amount = 0 if reason or explanation.amount_fen is None else min(explanation.amount_fen, part.claimed_fen)
         got += amount

@@ -196,8 +196,8 @@ def _decide(act: Act, redemption: Redemption, found: Assessment, **extra: Any) -
     """Store what the pack said of each part; returns the decision about the first that counts."""
     decisions = [
         (each, matching.decide(
-            act, party=redemption.party, pack_id=found.pack.id, on=found.on, claim=each.row, stage=Stage.CLAIM,
-            subject=f"{canonical.label(redemption)}/{number}", kind=DECIDED,
+            act, party=redemption.party, pack_id=found.pack.id, on=found.on, as_of=found.as_of, claim=each.row,
+            stage=Stage.CLAIM, subject=f"{canonical.label(redemption)}/{number}", kind=DECIDED,
             extra={"part": number, "amount_of_part_fen": each.amount_fen, **extra},
         )[0])
         for number, each in enumerate(found.parts, 1)
