@@ -125,10 +125,12 @@ def _criterion(of: Criterion, pack: Pack, language: str, on: dt.date | None) -> 
         yield Line(of.title, words.criterion(of, pack, language, on), of.clause, of.quote)
         return
     points = words.pick(("分", "points"), language)
-    rows = words.score(of.score, pack, language, on)
-    for index, (condition, given) in enumerate(rows):
-        cited = (of.clause, of.quote) if index == 0 else ("", "")
-        yield Line(of.title if index == 0 else "", f"{condition}  {given} {points}", *cited)
+    rows = list[str]()
+    for way in of.score.alternatives:
+        head, graded = words.graded(way, pack, language, on)
+        rows += [head] if head else []
+        rows += [f"{condition}  {given} {points}" for condition, given in graded]
+    yield Line(of.title, "\n".join(rows), of.clause, of.quote)
 
 
 def _text(code: str, value: Any, pack: Pack, language: str, on: dt.date | None) -> str:
@@ -156,11 +158,13 @@ def _text(code: str, value: Any, pack: Pack, language: str, on: dt.date | None) 
 STYLE: Final = """\
 body{font:15px/1.6 system-ui,"Noto Sans CJK SC","Microsoft YaHei",sans-serif;margin:2rem auto;max-width:60rem;
 padding:0 1rem;color:#1b1b1b}h1{font-size:1.5rem}h2{font-size:1.1rem;margin:1.6rem 0 .4rem;border-bottom:1px solid #bbb}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;
+table{border-collapse:collapse;width:100%}
+th,td{overflow-wrap:anywhere;white-space:pre-line;text-align:left;vertical-align:top;
+padding:.3rem .6rem .3rem 0;
 border-bottom:1px solid #e4e4e4}th{width:24%;font-weight:600}blockquote{margin:.2rem 0 0;color:#555;font-size:.92em}
 @media print{body{margin:0;max-width:none;font-size:11pt}tr{break-inside:avoid}h2{break-after:avoid}}
-@media(max-width:40rem){th,td{display:block;width:auto;border:0;padding:.1rem 0}tr{display:block;padding:.5rem 0;
-border-bottom:1px solid #e4e4e4}}"""
+@media(max-width:40rem){table,tbody,th,td{display:block;width:auto;border:0;padding:.1rem 0}
+tr{display:block;padding:.5rem 0;border-bottom:1px solid #e4e4e4}}"""
 
 
 def html(pack: Pack, language: str, on: dt.date | None = None) -> str:

@@ -45,6 +45,7 @@ from .model import (
     Share,
     Stacking,
     Stage,
+    Stepped,
     Term,
     Test,
     Total,
@@ -391,19 +392,23 @@ def _yearless(of: Compare) -> Compare:
 
 def score(of: Score, pack: Pack, language: str, on: dt.date | None = None) -> list[tuple[str, int]]:
     """(condition, points) rows of a score criterion, in the order of the pack; alternatives after one another."""
-    zh = is_chinese(language)
+    colon = "：" if is_chinese(language) else ": "
     rows = list[tuple[str, int]]()
     for way in of.alternatives:
-        if isinstance(way, Banded):
-            left = measure(way.measure, pack, language, on)
-            rows += [
-                (f"{left}{'：' if zh else ': '}{_band(band.low, band.high, way, pack, language)}", band.points)
-                for band in way.bands
-            ]
-        else:
-            rows += [(test(step.test, pack, language, on), step.points) for step in way.steps]
-            rows.append((pick(("其他情形", "otherwise"), language), way.otherwise))
+        head, graded_rows = graded(way, pack, language, on)
+        rows += [(f"{head}{colon}{condition}" if head else condition, points) for condition, points in graded_rows]
     return rows
+
+
+def graded(
+    way: Banded | Stepped, pack: Pack, language: str, on: dt.date | None = None
+) -> tuple[str, list[tuple[str, int]]]:
+    """One way to score: the measure of its bands ("" for steps), and (condition, points) rows."""
+    if isinstance(way, Banded):
+        rows = [(_band(band.low, band.high, way, pack, language), band.points) for band in way.bands]
+        return measure(way.measure, pack, language, on), rows
+    steps = [(test(step.test, pack, language, on), step.points) for step in way.steps]
+    return "", [*steps, (pick(("其他情形", "otherwise"), language), way.otherwise)]
 
 
 def _band(low: int | None, high: int | None, way: Banded, pack: Pack, language: str) -> str:
@@ -489,13 +494,10 @@ def _points(of: Score, pack: Pack, language: str, on: dt.date | None) -> str:
     comma, colon = ("；", "：") if zh else ("; ", ": ")
     ways = []
     for way in of.alternatives:
-        rows = score(Score((way,)), pack, language, on)
-        head = f"{measure(way.measure, pack, language, on)}{colon}" if isinstance(way, Banded) else ""
-        given = (
-            f"{condition.removeprefix(head)} {points} 分" if zh else f"{condition.removeprefix(head)} {points} points"
-            for condition, points in rows
-        )
-        ways.append(head + comma.join(given))
+        head, rows = graded(way, pack, language, on)
+        unit = "分" if zh else "points"
+        given = comma.join(f"{condition} {points} {unit}" for condition, points in rows)
+        ways.append(f"{head}{colon}{given}" if head else given)
     best = "以下取最高者：" if zh else "the best of: "
     return ways[0] if len(ways) == 1 else best + (" / ").join(ways)
 
