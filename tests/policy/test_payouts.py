@@ -13,7 +13,7 @@ from huoshui.base.errors import Conflict, Invalid, Refused
 from huoshui.book import services, subsidies
 from huoshui.book.models import Kind, State
 from huoshui.policy import claims
-from huoshui.policy.actions import payouts
+from huoshui.policy.actions import applications, payouts, redemptions
 from huoshui.policy.claims import Shares
 from huoshui.policy.models import Payout
 
@@ -52,7 +52,9 @@ def test_a_payout_is_a_statement_that_only_the_bank_makes_paid(world: Money) -> 
 
 def test_without_an_account_nothing_is_ordered_and_the_batch_goes_on(world: Money) -> None:
     bad = money.approve(submit(world.voucher(account=False), world.statement()))
-    good = money.approve(submit(world.voucher(), world.statement()))
+    other = helpers.party("示例企业五")
+    money.state_clean(other)
+    good = money.approve(submit(world.voucher(firm=other), world.statement(firm=other)))
     with money.after_notice(good):
         done, refused = payouts.order_due(SYSTEM)
     assert done == 1
@@ -113,3 +115,60 @@ def test_what_is_not_paid_is_not_claimed_back(world: Money) -> None:
         payout = payouts.order(SYSTEM, redemption=redemption)
     with pytest.raises(Conflict):
         payouts.claw_back(SYSTEM, payout=payout, amount_fen=1, reason="太早")
+
+
+def test_an_ordered_payout_is_stopped_and_ordered_again_to_another_account(world: Money) -> None:
+    redemption = money.approve(submit(world.voucher(), world.statement()))
+    application = redemption.voucher.application
+    with money.after_notice(redemption):
+        payout = payouts.order(SYSTEM, redemption=redemption)
+        stopped = payouts.cancel(SYSTEM, payout=payout, reason="账户有误")
+        assert (stopped.statement.pk, stopped.amount_fen) == (payout.statement_id, 30_000)
+        with pytest.raises(Conflict):
+            payouts.cancel(SYSTEM, payout=payout, reason="再次")
+        money.report(world.bank, payout.statement)
+        payout.statement.refresh_from_db()
+        assert payout.statement.state == State.CANCELLED, "what a bank still pays is no payment of it"
+        assert services.balance(world.authority, Kind.COMMITTED, subject=redemption.voucher.label) == 30_000
+        assert "账户有误" not in stopped.record.payload
+        redemptions.answer_objection(SYSTEM, redemption=redemption, upheld=False, text="已核实")
+        with pytest.raises(Refused) as refused:
+            payouts.order(SYSTEM, redemption=redemption)
+        assert refused.value.code == "no_account"
+        applications.confirm_account(
+            SYSTEM, application=application, bank_name="示例银行城西支行", account_number="6200990000000002"
+        )
+        again = payouts.order(SYSTEM, redemption=redemption)
+        assert again.account_number == "6200990000000002"
+        money.report(world.bank, again.statement)
+    redemption.refresh_from_db()
+    assert redemption.state == "paid"
+    assert services.replay() == []
+
+
+def test_a_stopped_grant_gives_back_to_the_fund_and_waits_for_an_account(world: Money) -> None:
+    left = services.balance(world.authority, Kind.LIMIT, subject=world.fund.earmark)
+    application = world.approved(50_000)
+    payout = money.grant(application)
+    payouts.cancel(SYSTEM, payout=payout, reason="账户有误")
+    application.refresh_from_db()
+    assert (application.state, application.account_confirmed) == ("approved", False)
+    assert services.balance(world.authority, Kind.LIMIT, subject=world.fund.earmark) == left
+    assert claims.got_from_fund(world.fund, world.firm) == 0
+    assert services.replay() == []
+
+
+def test_who_ordered_a_payout_cannot_stop_it_and_what_is_paid_is_not_stopped(world: Money, people, client) -> None:
+    redemption = money.approve(submit(world.voucher(), world.statement()))
+    first, second = people("officer"), people("officer")
+    with money.after_notice(redemption):
+        payout = payouts.order(first, redemption=redemption)
+        with pytest.raises(Refused) as refused:
+            payouts.cancel(first, payout=payout, reason="账户有误")
+        assert refused.value.code == "second_person"
+        client.force_login(second.user)
+        assert client.get(f"/policy/payouts/{payout.pk}/stop/").status_code == 200
+        money.report(world.bank, payout.statement, 1)
+        with pytest.raises(Conflict) as conflict:
+            payouts.cancel(second, payout=payout, reason="账户有误")
+        assert conflict.value.code == "part_paid"

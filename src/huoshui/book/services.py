@@ -388,6 +388,33 @@ def cancel(act: Act, record: LogRecord, statement: Statement, note: str) -> Stat
     return statement
 
 
+def take_back(act: Act, record: LogRecord, statement: Statement, note: str) -> Statement:
+    """Cancel an accepted, secured statement of which nothing is paid: it is owed no more, and its total is committed
+    again under its subject. What accepting it released stays released. Raises Conflict(code="part_paid").
+    """
+    (statement,) = _lock([statement], State.ACCEPTED)
+    if not statement.secured:
+        raise Conflict(
+            _("Statement %(number)s is not secured.") % {"number": statement.number}, code="not_secured"
+        )
+    net, label = by_payee(statement), canonical.label(statement)
+    working = Working(act, record, _accept_keys(statement, net))
+    owed = {payee: Key(payee, Kind.RECEIVABLE, statement.asset, label) for payee in net}
+    if any(working[owed[payee]] != amount for payee, amount in net.items()):
+        raise Conflict(
+            _("A part of statement %(number)s is paid already.") % {"number": statement.number}, code="part_paid"
+        )
+    total = sum(net.values())
+    item = Hold(statement.payer, statement.subject, total, statement.asset, statement.earmark)
+    payable = item.key(Kind.PAYABLE)._replace(subject=label)
+    working.post([_leg(payable, -total), _leg(item.key(Kind.COMMITTED), total)], "book.take_back")
+    debt = Leg(statement.payer_id, Kind.RECEIVABLE, statement.asset, label, total)
+    working.post([debt, *(_leg(owed[payee], -amount) for payee, amount in net.items())], "book.owed_no_more")
+    _event(act, record, statement, EVENT.CANCELLED, State.CANCELLED, note, total)
+    working.write()
+    return statement
+
+
 def accept(act: Act, record: LogRecord, statement: Statement) -> Statement:
     """See `accept_many`."""
     return accept_many(act, record, [statement])[0]

@@ -21,6 +21,8 @@ postings: dict[str, str | Promise] = {
     "book.release_commitment": gettext_lazy("commitment released"),
     "book.accept": gettext_lazy("statement accepted"),
     "book.owed": gettext_lazy("owed by statement"),
+    "book.take_back": gettext_lazy("payment order taken back"),
+    "book.owed_no_more": gettext_lazy("no longer owed"),
     "book.pay": gettext_lazy("payment reported by a bank"),
     "book.discharge": gettext_lazy("payment taken from the limit"),
 }

@@ -31,5 +31,6 @@ urlpatterns = [
     path("payouts/order/", funds.payout_order, name="payout_order"),
     path("payouts/file.<str:kind>", funds.payout_file, name="payout_file"),
     path("payouts/<int:pk>/", funds.payout, name="payout"),
+    path("payouts/<int:pk>/stop/", funds.payout_stop, name="payout_stop"),
     path("payouts/<int:pk>/claw-back/", funds.payout_claw_back, name="payout_claw_back"),
 ]

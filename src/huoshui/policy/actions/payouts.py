@@ -1,4 +1,4 @@
-"""Payouts: order what is approved, take note when the bank reports it, claim it back.
+"""Payouts: order what is approved, stop what is not paid, take note when the bank reports it, claim it back.
 
 A payout is a statement in the book: the authority pays the firm, out of what the fund committed. Ordering issues and
 accepts it in one step (committed → payable); only a bank's report makes it paid, by statement number and payer.
@@ -19,7 +19,16 @@ from huoshui.book.models import Statement
 from huoshui.book.services import Hold, LineDraft
 from huoshui.policy import claims
 from huoshui.policy.actions import redemptions, vouchers
-from huoshui.policy.models import Application, ApplicationEvent, ClawBack, Fund, Payout, Redemption, RedemptionEvent
+from huoshui.policy.models import (
+    Application,
+    ApplicationEvent,
+    ClawBack,
+    Fund,
+    Payout,
+    Redemption,
+    RedemptionEvent,
+    StoppedPayout,
+)
 from huoshui.policy.permissions import PAY_OUT
 
 DESK = "policy"
@@ -138,6 +147,68 @@ def _keep(
     )  # fmt: skip
 
 
+# --- stopping ---------------------------------------------------------------------------------------------------------
+
+
+@action("policy.payout.cancel")
+def cancel(act: Act, *, payout: Payout, reason: str) -> StoppedPayout:
+    """Stop an ordered payout that is not paid: nothing is owed any more, and the account is to be confirmed anew.
+
+    A redemption waits for an officer as if somebody had objected: dismissed, it can be ordered again; upheld, it is
+    refused. A grant stays approved; what was reserved for it returns to the fund. Raises Conflict, Refused, Invalid.
+    """
+    act.require(PAY_OUT)
+    if payout.application_id is not None:
+        Application.objects.select_for_update().get(pk=payout.application_id)  # its firm locks it first too
+    Fund.objects.select_for_update().get(pk=payout.fund_id)  # ordering waits here too
+    redemption = redemptions.lock(payout.redemption, State.ORDERED) if payout.redemption else None
+    found = Payout.objects.select_related("fund__authority", "party", "statement", "record").select_for_update(
+        of=("self",)
+    ).filter(pk=payout.pk).first()
+    if found is None or found.paid_at is not None:
+        raise Conflict(_("This payout is paid or stopped already."), code="not_ordered")
+    if act.actor.user is not None and found.record.actor == act.actor.principal:
+        raise Refused(_("Who ordered a payout cannot stop it."), code="second_person")
+    reason = _reason(reason)
+    application = redemption.voucher.application if redemption else found.application
+    assert application is not None
+    record = act.record(found, {"amount_fen": found.amount_fen, "reason": salted(application.salt, reason)})
+    services.take_back(act, record, found.statement, "")
+    if redemption is not None:
+        redemption.state = State.OBJECTED
+        redemption.save(update_fields=["state"])
+        redemptions.record_event(act, redemption, RedemptionEvent.Kind.STOPPED, {}, reason, found.amount_fen)
+    else:
+        services.release_commitment_many(
+            act, record, [Hold(found.fund.authority, found.statement.subject, earmark=found.fund.earmark)]
+        )
+        ApplicationEvent.objects.create(
+            application=application, kind=ApplicationEvent.Kind.STOPPED, at=act.at, actor=act.actor.user, text=reason,
+            content={"amount_fen": found.amount_fen}, record=record,
+        )  # fmt: skip
+    _forget_account(application)
+    stopped = StoppedPayout.objects.create(
+        party=found.party, redemption=redemption, application=found.application, statement=found.statement,
+        amount_fen=found.amount_fen, bank_name=found.bank_name, account_number=found.account_number,
+        ordered_at=found.ordered_at, reason=reason, at=act.at, record=record,
+    )  # fmt: skip
+    found.delete()
+    return stopped
+
+
+def _forget_account(application: Application) -> None:
+    application.bank_name, application.account_number = "", ""
+    application.account_confirmed_at, application.account_confirmed_by = None, ""
+    application.save(update_fields=["bank_name", "account_number", "account_confirmed_at", "account_confirmed_by"])
+
+
+def _reason(text: str) -> str:
+    text = text.strip()
+    if not 1 <= len(text) <= REASON_MAX:
+        raise invalid("reason", text[:40], _("say why in 1 to %(max)s characters") % {"max": REASON_MAX})
+    return text
+
+
 # --- what the bank says -----------------------------------------------------------------------------------------------
 
 
@@ -173,9 +244,7 @@ def claw_back(act: Act, *, payout: Payout, amount_fen: int, reason: str) -> Claw
     payout = Payout.objects.select_related("fund__authority", "party", "redemption", "statement").select_for_update(
         of=("self",)
     ).get(pk=payout.pk)
-    reason = reason.strip()
-    if not 1 <= len(reason) <= REASON_MAX:
-        raise invalid("reason", reason[:40], _("say why in 1 to %(max)s characters") % {"max": REASON_MAX})
+    reason = _reason(reason)
     if payout.paid_at is None:
         raise Conflict(_("This payout is not paid yet."), code="not_paid")
     left = payout.amount_fen - sum(payout.claw_backs.values_list("amount_fen", flat=True))

@@ -10,6 +10,7 @@ from huoshui.policy.models.funds import (
     Payout,
     Redemption,
     RedemptionEvent,
+    StoppedPayout,
     Supplier,
     Voucher,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "RdWorking",
     "Redemption",
     "RedemptionEvent",
+    "StoppedPayout",
     "Supplier",
     "Telling",
     "Voucher",

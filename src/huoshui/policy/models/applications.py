@@ -137,6 +137,7 @@ class ApplicationEvent(AppendOnly):
         REFUSED = "refused", _("refused")
         WITHDRAWN = "withdrawn", _("withdrawn")
         ACCOUNT = "account", _("account confirmed")
+        STOPPED = "stopped", _("payout stopped")
         PAID_OUT = "paid_out", _("paid out")
 
     application = models.ForeignKey(Application, models.PROTECT, related_name="events")

@@ -255,6 +255,7 @@ class RedemptionEvent(AppendOnly):
         OBJECTED = "objected", _("objected to")
         DISMISSED = "dismissed", _("objection dismissed")
         ORDERED = "ordered", _("payout ordered")
+        STOPPED = "stopped", _("payout stopped")
         PAID = "paid", _("the bank reported the payout")
         REFUSED = "refused", _("refused")
         WITHDRAWN = "withdrawn", _("withdrawn")
@@ -310,6 +311,27 @@ class Payout(OfParty):
     def about(self) -> str:
         """The number of what it pays for."""
         return str(self.redemption or self.application)
+
+
+class StoppedPayout(AppendOnly, OfParty):
+    """A payout that was ordered and taken back before the bank paid. It takes the payout's place, so that whatever
+    counts payouts counts those that stand; its statement is cancelled.
+    """
+
+    party = models.ForeignKey(Party, models.PROTECT, related_name="stopped_payouts")
+    redemption = models.ForeignKey(Redemption, models.PROTECT, null=True, related_name="stopped_payouts")
+    application = models.ForeignKey(Application, models.PROTECT, null=True, related_name="stopped_payouts")
+    statement = models.OneToOneField(Statement, models.PROTECT, related_name="stopped_payout")
+    amount_fen = models.BigIntegerField(_("amount"))
+    bank_name = models.CharField(_("bank"), max_length=100)
+    account_number = models.CharField(_("account number"), max_length=40)
+    ordered_at = models.DateTimeField(_("ordered"))
+    reason = models.CharField(_("reason"), max_length=500)
+    at = models.DateTimeField()
+    record = models.ForeignKey(LogRecord, models.PROTECT)
+
+    class Meta:
+        verbose_name = _("stopped payout")
 
 
 class ClawBack(AppendOnly, OfParty):

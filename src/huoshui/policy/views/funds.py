@@ -16,6 +16,7 @@ from huoshui.base.views import page, page_errors, post_action
 from huoshui.policy import claims, fund_queries, voucher_words
 from huoshui.policy.actions import funds, payouts
 from huoshui.policy.forms_funds import AmountForm, ClawBackForm, FundForm, SupplierForm
+from huoshui.policy.forms_payouts import StopForm
 from huoshui.policy.models import Fund, Payout, Supplier
 from huoshui.policy.permissions import FUND, OVERSEE, PAY_OUT, READ
 
@@ -191,8 +192,23 @@ def payout(request: HttpRequest, pk: int) -> HttpResponse:
         "shares": claims.cost_sharing(source, subsidy) if source else None,
         "claw_backs": found.claw_backs.select_related("statement"),
         "may_claw_back": actor.can(PAY_OUT) and found.paid_at is not None,
+        "may_stop": actor.can(PAY_OUT) and found.paid_at is None,
     }  # fmt: skip
     return render(request, "policy/payout.html", context)
+
+
+@page(PAY_OUT)
+def payout_stop(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stop a payout that is ordered and not paid."""
+    found = fund_queries.payout(actor_of(request), pk)
+    form = StopForm(request.POST or None)
+    if form.is_valid():
+        said = _("Stopped: the bank has to be told if it has the order already.")
+        if post_action(request, payouts.cancel, form, said, payout=found, **form.cleaned_data) is not None:
+            if found.redemption_id is not None:
+                return redirect("policy:redemption", found.redemption_id)
+            return redirect("policy:application", found.application_id)
+    return render(request, "policy/payout_stop.html", {"form": form, "payout": found})
 
 
 @page(PAY_OUT)
