@@ -163,8 +163,11 @@ class Money:
         )  # fmt: skip
 
     def voucher(self, amount_fen: int = 100_000, **named: Any) -> Voucher:
-        """A voucher for the firm."""
-        return issue(self.approved(amount_fen, **named))
+        """A voucher for the firm; the one that it has, where the year's cap leaves no other."""
+        firm, pack = named.get("firm", self.firm), named.get("publication", self.publication).identifier
+        open_funds = Fund.objects.filter(open=True, pack=pack)
+        had = Voucher.objects.filter(party=firm, fund__in=open_funds, state="active", amount_fen=amount_fen).first()
+        return had or issue(self.approved(amount_fen, **named))
 
     def statement(
         self, fen: int = 100_000, *, sellers: dict[Party, int] | None = None, paid: int | None = None,

@@ -51,8 +51,9 @@ def test_a_hold_draws_on_its_earmark_only(world: Money) -> None:
 
 
 def test_issuing_reserves_and_an_exhausted_fund_refuses_with_its_clause(world: Money) -> None:
-    first = world.voucher(9_999_999)
-    assert (first.amount_fen, free(world.fund)) == (9_999_999, 1)
+    funds.change_amount(SYSTEM, fund=world.fund, yearly_fen=70_000, basis="示例市〔2026〕1号第二条")
+    first = world.voucher(69_999)
+    assert (first.amount_fen, free(world.fund)) == (69_999, 1)
     other = helpers.party("示例企业二")
     with pytest.raises(Refused) as refused:
         world.voucher(2, firm=other)
@@ -61,6 +62,16 @@ def test_issuing_reserves_and_an_exhausted_fund_refuses_with_its_clause(world: M
     assert refused.value.params["left"] == 1
     assert "0.01" in str(refused.value)
     assert Voucher.objects.count() == 1
+
+
+def test_a_firm_reserves_no_more_than_it_may_get_this_year_however_often_it_applies(world: Money) -> None:
+    world.voucher(70_000)
+    assert money.issue(world.approved(100_000)).amount_fen == 30_000
+    with pytest.raises(Refused) as refused:
+        money.issue(world.approved(1))
+    assert (refused.value.code, refused.value.params["clause"]) == ("firm_cap", "第五条")
+    assert free(world.fund) == 10_000_000 - 100_000
+    assert money.issue(world.approved(100_000, firm=helpers.party("示例企业四"))).amount_fen == 100_000
 
 
 def test_issuing_again_for_one_application_gives_the_same_voucher(world: Money) -> None:

@@ -52,7 +52,7 @@ def test_a_payout_is_a_statement_that_only_the_bank_makes_paid(world: Money) -> 
 
 def test_without_an_account_nothing_is_ordered_and_the_batch_goes_on(world: Money) -> None:
     bad = money.approve(submit(world.voucher(account=False), world.statement()))
-    other = helpers.party("示例企业五")
+    other = money.helpers.party("示例企业五")
     money.state_clean(other)
     good = money.approve(submit(world.voucher(firm=other), world.statement(firm=other)))
     with money.after_notice(good):

@@ -391,6 +391,17 @@ def _got_from(funds: QuerySet[Fund], firm: Party, own: int | None) -> int:
     return sum(rows.aggregate(total=Sum("amount_fen"))["total"] or 0 for rows in (redeemed, granted))
 
 
+def taken_from(funds: QuerySet[Fund], firm: Party) -> int:
+    """What a firm took of funds: approved redemptions and grants, and what its vouchers still reserve (what is in
+    review is a part of that)."""
+    rows = Redemption.objects.filter(voucher__fund__in=funds, party=firm, live=True)
+    approved = rows.exclude(state=Redemption.State.SUBMITTED).aggregate(total=Sum("amount_fen"))["total"] or 0
+    granted = Payout.objects.filter(fund__in=funds, party=firm, redemption=None).aggregate(total=Sum("amount_fen"))
+    vouchers = Voucher.objects.filter(fund__in=funds, party=firm, state=Voucher.State.ACTIVE)
+    held = Account.objects.filter(kind=Kind.HELD, subject__in=[voucher.label for voucher in vouchers])
+    return approved + (granted["total"] or 0) + sum(held.values_list("balance__amount", flat=True))
+
+
 # --- rules that hold for every claim ----------------------------------------------------------------------------------
 
 

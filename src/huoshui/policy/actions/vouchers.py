@@ -16,11 +16,11 @@ from huoshui.base.models import LogRecord
 from huoshui.book import services
 from huoshui.book.models import Kind
 from huoshui.book.services import Hold
-from huoshui.policy import voucher_words
+from huoshui.policy import claims, matching, voucher_words
 from huoshui.policy.actions.funds import current
 from huoshui.policy.models import Application, Fund, Redemption, Voucher
 from huoshui.policy.permissions import FUND
-from huoshui.policy.redeeming import Reason
+from huoshui.policy.redeeming import Reason, judged_on
 from huoshui.registry.models import Party
 
 EXPIRED_PER_RUN_MAX = 2_000
@@ -30,7 +30,8 @@ State = Voucher.State
 def issue_for(act: Act, application: Application) -> Voucher:
     """Issue the voucher of an approved application, inside the action that approves it. Asked again, the same one.
 
-    Raises Refused: no fund, the fund is exhausted, the amount is not known. Each names its clause.
+    It reserves no more than the firm may still get this year. Raises Refused: no fund, the fund is exhausted, the
+    amount is not known, nothing is left for the firm. Each names its clause.
     """
     fund = fund_for(application)
     if found := Voucher.objects.filter(application=application).first():
@@ -39,8 +40,10 @@ def issue_for(act: Act, application: Application) -> Voucher:
         raise refusal(fund, "no_amount")
     if not fund.open:
         raise refusal(fund, "fund_closed")
+    Party.objects.select_for_update(no_key=True).get(pk=application.party_id)
+    amount = min([application.amount_fen, *_rooms(fund, application.party)])
     voucher = Voucher.objects.create(
-        fund=fund, party=application.party, application=application, amount_fen=application.amount_fen,
+        fund=fund, party=application.party, application=application, amount_fen=amount,
         issued_at=act.at, redeem_until=fund.redeem_until, record=application.record,
     )  # fmt: skip
     record = act.record(voucher, {"fund": fund, "application": application, "amount_fen": voucher.amount_fen})
@@ -57,6 +60,22 @@ def fund_for(application: Application) -> Fund:
         params: dict[str, str | int | date] = {"pack": application.publication.title, "year": clock.today().year}
         raise Reason("no_fund", voucher_words.rule(9), "", params).refused()
     return Fund.objects.select_related("authority", "publication").select_for_update(of=("self",)).get(pk=found.pk)
+
+
+def _rooms(fund: Fund, firm: Party) -> list[int]:
+    """What pack and fund leave a firm this year, beside what its vouchers reserve already. Raises Refused."""
+    benefit = matching.shelf(judged_on(fund)).pack(fund.pack).benefit
+    caps = [(fund.firm_cap_fen, Fund.objects.filter(pk=fund.pk), fund.basis, "")]
+    if benefit is not None:
+        of_pack = Fund.objects.filter(pack=fund.pack, year=fund.year)
+        caps.append((benefit.cap_fen, of_pack, benefit.clause, benefit.quote))
+    rooms = []
+    for cap, funds, clause, quote in caps:
+        if cap is not None:
+            rooms.append(cap - claims.taken_from(funds, firm))
+            if rooms[-1] <= 0:
+                raise Reason("firm_cap", clause, quote, {"cap": cap}).refused()
+    return rooms
 
 
 def hold_of(voucher: Voucher, amount_fen: int | None = None) -> Hold:
