@@ -18,7 +18,7 @@ from huoshui.base.errors import Forbidden, Refused
 from huoshui.base.models import LogRecord
 from huoshui.cases import todo
 from huoshui.policy import matching, reach
-from huoshui.policy.actions import applications, batches
+from huoshui.policy.actions import applications, batches, payouts
 from huoshui.policy.models import Application, Batch, BatchRow, Payout
 from huoshui.registry import actions as registry
 from huoshui.registry.models import Decision
@@ -82,6 +82,27 @@ def test_the_firm_confirms_its_account_the_grant_is_ordered_and_the_bank_reports
     money.report(bank, payout.statement)
     application.refresh_from_db()
     assert (application.state, payout.amount_fen) == ("paid_out", GRANT_FEN)
+
+
+def test_an_account_told_before_there_is_a_fund_stays_and_the_grant_is_ordered_later(
+    town: Town, people: Any, client: Client
+) -> None:
+    batch = carried_out(town, proposed(town))
+    application = Application.objects.get(party=town.good[0])
+    agent = people("agent", f"party:{town.good[0].pk}")
+    applications.confirm_account(agent, application=application, bank_name="示例银行", account_number="1234567890123")
+    application.refresh_from_db()
+    assert application.account_confirmed
+    assert any("/payouts/" in item.url for item in todo.for_actor(town.officer))
+    done, refused = payouts.order_due(town.officer)
+    assert (done, [(row, error.code) for row, error in refused]) == (0, [(application, "no_fund")])
+    client.force_login(town.officer.user)
+    assert application.number in client.post("/policy/payouts/order/").content.decode()
+    money.centre()
+    money.fund(batch.publication, helpers.party("示例市经济和信息化局", "institution"), 10_000_000)
+    assert payouts.order_due(town.second)[1][0][1].code == "second_person"
+    assert payouts.order_due(town.officer) == (1, [])
+    assert Payout.objects.get().application == application
 
 
 def test_rows_that_changed_since_the_run_fall_out_and_say_why(town: Town) -> None:

@@ -11,9 +11,9 @@ from huoshui.base import clock
 from huoshui.base.access import Actor, get_visible, visible
 from huoshui.book import services
 from huoshui.book.models import Account, Kind, State, Statement, StatementEvent
-from huoshui.policy.models import ClawBack, Fund, Payout, Redemption, Voucher
+from huoshui.policy.models import Application, ClawBack, Fund, Payout, Redemption, Voucher
 from huoshui.policy.permissions import READ
-from huoshui.registry.models import Party
+from huoshui.registry.models import Party, Publication
 from huoshui.registry.queries import parties_of
 
 LABELS_PER_QUERY = 400
@@ -181,6 +181,16 @@ def due(on: date | None = None) -> int:
     """How many redemptions have their public notice behind them and wait for a payout order."""
     day = on or clock.today()
     return Redemption.objects.filter(state=Redemption.State.NOTICE, notice_until__lt=day).count()
+
+
+def waiting_grants() -> QuerySet[Application]:
+    """Approved grants whose account is confirmed and whose payout no fund could bear so far."""
+    rows = Application.objects.filter(
+        state=Application.State.APPROVED, account_confirmed_at__isnull=False, amount_fen__gt=0, payout=None
+    )
+    texts = Publication.objects.filter(pk__in=rows.order_by().values("publication").distinct())
+    grants = [text.pk for text in texts if (benefit := text.loaded().benefit) and benefit.kind == "grant"]
+    return rows.filter(publication__in=grants)
 
 
 def subsidies_on(actor: Actor, statement: Statement) -> list[Redemption]:

@@ -58,6 +58,9 @@ def to_order(actor: Actor) -> Iterator[Todo]:
     if actor.can(PAY_OUT) and (count := fund_queries.due()):
         title = _("%(count)s payouts can be ordered: their public notice is over") % {"count": count}
         yield Todo(title, reverse("policy:payouts"), clock.today(), 2, "policy.payout")
+    if actor.can(PAY_OUT) and (count := fund_queries.waiting_grants().count()):
+        title = _("%(count)s approved grants wait for a fund that can pay them") % {"count": count}
+        yield Todo(title, reverse("policy:payouts"), None, 2, "policy.payout")
 
 
 def to_redeem(actor: Actor) -> Iterator[Todo]:

@@ -278,13 +278,20 @@ def _check_found(explanation: Explanation, findings: Mapping[str, bool]) -> None
 
 
 def carry_out(act: Act, application: Application, pack: Pack) -> None:
-    """What follows an approval: a voucher is issued, a grant ordered once the account is confirmed."""
+    """What follows an approval: a voucher is issued, a grant ordered once the account is confirmed.
+
+    A grant that no fund can bear now waits, and officers order it later: approval and account stay.
+    """
     from huoshui.policy.actions import payouts, vouchers
 
     kind = pack.benefit.kind if pack.benefit else ""
     if kind == "voucher":
         vouchers.issue_for(act, application)
     elif kind == "grant" and application.account_confirmed and application.amount_fen:
+        try:
+            payouts.check_grant(application)
+        except Refused:
+            return
         payouts.order_for(act, application)
 
 

@@ -15,9 +15,9 @@ from huoshui.base.canonical import salted
 from huoshui.base.errors import Conflict, Refused, invalid
 from huoshui.base.models import LogRecord
 from huoshui.book import services
-from huoshui.book.models import Statement
+from huoshui.book.models import Kind, Statement
 from huoshui.book.services import Hold, LineDraft
-from huoshui.policy import claims
+from huoshui.policy import claims, fund_queries
 from huoshui.policy.actions import redemptions, vouchers
 from huoshui.policy.models import (
     Application,
@@ -72,15 +72,39 @@ def order(act: Act, *, redemption: Redemption) -> Payout:
     return _keep(act, record, voucher.fund, statement, application, redemption=redemption)
 
 
-def order_due(actor: Actor) -> tuple[int, list[tuple[Redemption, Refused]]]:
-    """Order every payout whose public notice is over; returns how many, and which were refused and why."""
+@action("policy.payout.order_grant")
+def order_grant(act: Act, *, application: Application) -> Payout:
+    """Order a grant that could not be ordered when its account was confirmed. Asked again, it repeats nothing."""
+    act.require(PAY_OUT)
+    application = Application.objects.select_for_update(of=("self",)).get(pk=application.pk)
+    if found := Payout.objects.filter(application=application).first():
+        act.nothing_changed()
+        return found
+    if not fund_queries.waiting_grants().filter(pk=application.pk).exists():
+        raise Conflict(_("This application waits for no payout."), code="not_waiting")
+    if act.actor.user is not None and application.decided_by == act.actor.principal:
+        raise Refused(_("Who approved a grant cannot order its payout."), code="second_person")
+    return order_for(act, application)
+
+
+def order_due(actor: Actor) -> tuple[int, list[tuple[Redemption | Application, Refused]]]:
+    """Order every payout whose public notice is over, and grants that wait for their fund; returns how many, and which
+    were refused and why."""
     due = Redemption.objects.filter(state=State.NOTICE, notice_until__lt=clock.today()).order_by("id")
-    done, refused = 0, []
+    done = 0
+    refused: list[tuple[Redemption | Application, Refused]] = []
     for redemption in due.select_related("voucher")[:ORDERED_PER_RUN_MAX]:
         try:
             order(actor, redemption=redemption)
         except Refused as error:
             refused.append((redemption, error))
+        else:
+            done += 1
+    for application in fund_queries.waiting_grants().order_by("id")[:ORDERED_PER_RUN_MAX]:
+        try:
+            order_grant(actor, application=application)
+        except Refused as error:
+            refused.append((application, error))
         else:
             done += 1
     return done, refused
@@ -93,13 +117,8 @@ def order_for(act: Act, application: Application) -> Payout:
     """
     if found := Payout.objects.filter(application=application).first():
         return found
-    fund = vouchers.fund_for(application)
-    if not application.amount_fen:
-        raise vouchers.refusal(fund, "no_amount")
-    cap = fund.firm_cap_fen
-    if cap is not None and claims.got_from_fund(fund, application.party) + application.amount_fen > cap:
-        raise vouchers.refusal(fund, "firm_cap", cap=cap)
-    _check_account(application)
+    fund = check_grant(application)
+    assert application.amount_fen
     subject = f"policy.application:{application.pk}"
     record = act.record(application, {"fund": fund, "amount_fen": application.amount_fen, "ordered": True})
     item = Hold(fund.authority, subject, application.amount_fen, earmark=fund.earmark)
@@ -108,6 +127,21 @@ def order_for(act: Act, application: Application) -> Payout:
     line = _line(application, "policy.grant", application.amount_fen, {"application": application.number})
     statement = _pay(act, record, fund, subject, line, application.number, final=True)
     return _keep(act, record, fund, statement, application, granted=application)
+
+
+def check_grant(application: Application) -> Fund:
+    """The fund that can pay a grant now, locked. Raises Refused with the clause that stands against it."""
+    fund = vouchers.fund_for(application)
+    if not application.amount_fen:
+        raise vouchers.refusal(fund, "no_amount")
+    cap = fund.firm_cap_fen
+    if cap is not None and claims.got_from_fund(fund, application.party) + application.amount_fen > cap:
+        raise vouchers.refusal(fund, "firm_cap", cap=cap)
+    _check_account(application)
+    left = services.balance(fund.authority, Kind.LIMIT, subject=fund.earmark)
+    if left < application.amount_fen:
+        raise vouchers.refusal(fund, "fund_exhausted", left=left, needs=application.amount_fen)
+    return fund
 
 
 def _check_account(application: Application) -> None:

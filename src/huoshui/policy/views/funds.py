@@ -145,7 +145,8 @@ def payout_list(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     context = {
         "page": _page(request, _payouts(request)), "state": request.GET.get("state", ""),
-        "due": fund_queries.due(), "may_order": actor.can(PAY_OUT), "may_export": actor.can(OVERSEE),
+        "due": fund_queries.due() + fund_queries.waiting_grants().count(),
+        "may_order": actor.can(PAY_OUT), "may_export": actor.can(OVERSEE),
     }  # fmt: skip
     return render(request, "policy/payouts.html", context)
 
