@@ -415,6 +415,7 @@ def test_one_contract_on_paper_is_supported_once_for_the_same_days(world: Money)
     voucher = world.voucher()
     outside(voucher, party=world.seller)
     assert refusal(lambda: outside(voucher, party=world.seller)).code == "contract_used"
+    assert refusal(lambda: outside(voucher, party=world.seller, contract="ｈｔ 1")).code == "contract_used"
     later = {"used_from": date(2026, 4, 2), "used_to": date(2026, 5, 1)}
     assert outside(voucher, party=world.seller, **later).amount_fen == 12_000
 
@@ -476,7 +477,8 @@ def test_the_decision_of_each_part_replays(world: Money, client, people) -> None
 
 def test_what_people_write_is_in_the_log_as_digests_only(world: Money) -> None:
     redemption = submit(world.voucher(), world.statement(), invoices=["SECRET123"])
-    redemptions.refuse(SYSTEM, redemption=redemption, clause="第四条", text="保密的理由")
+    redemptions.refuse(SYSTEM, redemption=redemption, clause="保密的条款", text="保密的理由")
     told = str(list(LogRecord.objects.values_list("payload", flat=True)))
     assert "SECRET123" not in told
     assert "保密的理由" not in told
+    assert "保密的条款" not in told

@@ -141,7 +141,7 @@ def test_paper_is_handed_in_and_checked(world: Money, client: Client, agent: Act
     redemption = Redemption.objects.get()
     officer = Client()
     officer.force_login(people("officer").user)
-    assert "HT-9" in get(officer, "redemption", redemption.pk)
+    assert "HT9" in get(officer, "redemption", redemption.pk)
     post(officer, "redemption_approve", redemption.pk, status=200)
     post(officer, "redemption_approve", redemption.pk, finding_documents="on")
     assert Redemption.objects.get().state == "notice"

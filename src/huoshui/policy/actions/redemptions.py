@@ -126,10 +126,11 @@ def _claim(
         raise invalid("paid_fen", outside.paid_fen, _("not more than was settled"))
     party = Party.objects.filter(uscc=outside.seller_uscc).first() if outside.seller_uscc else None
     name = party.name if party else outside.seller.strip()
-    if not 1 <= len(name) <= 200 or not 1 <= len(outside.contract.strip()) <= 100:
+    contract = _plain(outside.contract)
+    if not 1 <= len(name) <= 200 or not 1 <= len(contract) <= 100:
         raise invalid("seller", name[:40], _("name the supplier and the contract"))
     return Claim(
-        voucher, None, (Seller(party, name, outside.settled_fen),), outside.service, outside.contract.strip(),
+        voucher, None, (Seller(party, name, outside.settled_fen),), outside.service, contract,
         outside.signed_on, outside.used_from, outside.used_to, outside.contract_fen, outside.settled_fen,
         outside.paid_fen, outside.paid_fen if claimed_fen is None else claimed_fen, (), tuple(digests), declared,
     )  # fmt: skip
@@ -139,12 +140,16 @@ def _digest(upload: Upload) -> str:
     return hashlib.sha256(upload.content).hexdigest()
 
 
+def _plain(number: str) -> str:
+    """A number as it is compared: no spaces, no hyphens, half-width, capital letters."""
+    return re.sub(r"[\s\-\u2010-\u2015]", "", unicodedata.normalize("NFKC", number)).upper()
+
+
 def _numbers(invoices: Sequence[InvoiceIn]) -> list[str]:
-    """Invoice numbers as they are compared: no spaces, no hyphens, half-width, capital letters."""
+    """Invoice numbers as they are compared."""
     if not 1 <= len(invoices) <= INVOICES_MAX:
         raise invalid("invoices", len(invoices), _("between 1 and %(max)s invoices") % {"max": INVOICES_MAX})
-    plain = (unicodedata.normalize("NFKC", one.number) for one in invoices)
-    numbers = [re.sub(r"[\s\-\u2010-\u2015]", "", number).upper() for number in plain]
+    numbers = [_plain(one.number) for one in invoices]
     for number in numbers:
         if not (1 <= len(number) <= INVOICE_LENGTH and number.isascii() and number.isalnum()):
             raise invalid("invoice", number[:INVOICE_LENGTH], _("letters and digits, at most %(max)s") % {
@@ -298,7 +303,8 @@ def refuse(act: Act, *, redemption: Redemption, clause: str, text: str) -> Redem
         raise invalid("clause", clause, _("name the clause"))
     if not text.strip():
         raise invalid("text", text, _("say why"))
-    record_event(act, redemption, Event.REFUSED, {"clause": clause.strip()[:200]}, f"{clause.strip()}　{text.strip()}")
+    told = {"clause": salted(redemption.salt, clause.strip())}
+    record_event(act, redemption, Event.REFUSED, told, f"{clause.strip()}　{text.strip()}")
     _end(redemption, State.REFUSED)
     _finish_case(act, redemption, f"{clause.strip()}　{text.strip()}")
     return redemption
