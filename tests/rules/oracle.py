@@ -69,7 +69,7 @@ class Growing:
     def __floor__(self):
         if self.last < 0:
             return -10_001
-        low, high = -10_000, 10**17
+        low, high = -10_000, 10**20
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self.side(middle) >= 0 else (low, middle)

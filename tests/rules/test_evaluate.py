@@ -1,11 +1,13 @@
 """The evaluator says what the oracle says: random packs, random entities, every column, in bulk and for one."""
 
 import datetime as dt
+import sys
 from typing import Any
+from unittest import mock
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.rules import oracle, worlds
 
@@ -13,7 +15,14 @@ from huoshui import rules
 from huoshui.rules import Library, Stage, Verdict
 from huoshui.rules.model import Pack
 
-THOROUGH = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+evaluating = sys.modules["huoshui.rules.evaluate"]  # the package has a function of this name
+
+THOROUGH = settings(
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a whole library shrinks for longer than CI may take
+)
 NUMBERS = tuple(rules.RESULT)
 
 
@@ -238,3 +247,15 @@ def test_a_circle_and_an_unknown_pack_are_refused() -> None:
     with pytest.raises(rules.RuleError) as refused:
         Library([own])
     assert refused.value.rule == "cycle"
+
+
+@settings(THOROUGH, max_examples=15)
+@given(worlds.libraries(), st.integers(0, 10**6))
+def test_slices_are_judged_as_the_whole(library: Library, seed: int) -> None:
+    """Texts that only a later slice brings, slices without a text, and results put together in order."""
+    frame = worlds.frame_of(library, worlds.rows(library, 60, seed))
+    whole = rules.evaluate(library, frame, worlds.ON, stage=Stage.CLAIM, details=True)
+    with mock.patch.object(evaluating, "SLICE_ROWS_MAX", 7):
+        parts = rules.evaluate(library, frame, worlds.ON, stage=Stage.CLAIM, details=True)
+    for name, result in whole.items():
+        assert parts[name].equals(result)

@@ -14,16 +14,19 @@ All-of is AND of each bit, any-of is OR, and this is exactly the order of `model
 The same three attitudes make the points of a score an interval, and let a score be met although a fact is missing.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+import operator
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
-Bits = bool | pl.Series
-"""Yes or no in each row, never null."""
-Number = int | pl.Series | None
-"""A whole number in each row, null where it is unknown; None where it is unknown in every row."""
+Bits = bool | np.ndarray
+"""Yes or no in each row."""
+Number = int | np.ndarray | pl.Series | None
+"""A whole number in each row: an array where every row has one that counts, a series with nulls where it may be
+unknown. None where it is unknown in every row."""
 
 INT64_MAX: Final = 2**63 - 1
 
@@ -56,36 +59,21 @@ def some(bits: Bits) -> bool:
     return bits if isinstance(bits, bool) else bool(bits.any())
 
 
-def bit(bits: Bits, dtype: type[pl.DataType] = pl.UInt8) -> int | pl.Series:
+def yes(bits: bool | np.ndarray | pl.Series) -> Bits:
+    """What a comparison says; no where it compares with what is unknown."""
+    if isinstance(bits, pl.Series):
+        return (bits.fill_null(False) if bits.null_count() else bits).to_numpy()
+    return bits
+
+
+def bit(bits: Bits) -> int | np.ndarray:
     """1 for yes, 0 for no."""
-    return int(bits) if isinstance(bits, bool) else bits.cast(dtype)
+    return int(bits) if isinstance(bits, bool) else bits.view(np.uint8)
 
 
-def count(bits: Iterable[Bits]) -> int | pl.Series:
-    """How many are yes in each row (UInt8).
-
-    Added as a binary counter of bit masks, 64 rows to an instruction; only its few digits become bytes.
-    """
-    fixed, digits, added = 0, list[pl.Series](), 0
-    for carry in bits:
-        if isinstance(carry, bool):
-            fixed += carry
-            continue
-        added += 1
-        for place, digit in enumerate(digits):
-            digits[place], carry = digit ^ carry, digit & carry
-        if added >= 2 ** len(digits):
-            digits.append(carry)
-    return weighted(digits, pl.UInt8, fixed)
-
-
-def weighted(digits: Sequence[Bits], dtype: type[pl.DataType], start: int = 0) -> int | pl.Series:
-    """The number with these binary digits, lowest first, plus `start`."""
-    total: int | pl.Series = start
-    for place, digit in enumerate(digits):
-        if digit is not False:
-            total = bit(digit, dtype) * 2**place + total
-    return total
+def count(bits: Iterable[Bits]) -> int | np.ndarray:
+    """How many are yes in each row (at most 255)."""
+    return reduce(operator.add, (bit(each) for each in bits), 0)
 
 
 # --- verdicts ---------------------------------------------------------------------------------------------------------
@@ -123,7 +111,7 @@ UNMET: Final = Truth(False, False, False)
 
 
 def holds(fact: Bits, known: Bits) -> Truth:
-    """What is read off a fact: `fact` may be null, or anything, where it is not known."""
+    """What is read off a fact: `fact` may be anything where it is not known."""
     if known is True:
         return Truth(fact, fact, fact)
     sure = both(known, fact)
@@ -160,7 +148,7 @@ def opposite(truth: Truth) -> Truth:
     return Truth(sure, either(sure, truth.manual), may)
 
 
-def verdict(truth: Truth) -> int | pl.Series:
+def verdict(truth: Truth) -> int | np.ndarray:
     """The number of `model.Verdict` in each row (UInt8); n/a is not known here."""
     if truth.may is truth.sure:
         return 4 - 3 * bit(truth.sure)
@@ -174,7 +162,7 @@ def verdict(truth: Truth) -> int | pl.Series:
 
 def known(number: Number) -> Bits:
     if isinstance(number, pl.Series):
-        return True if number.null_count() == 0 else number.is_not_null()
+        return True if number.null_count() == 0 else number.is_not_null().to_numpy()
     return number is not None
 
 
@@ -184,6 +172,13 @@ def choose(where: Bits, a: Number, b: Number) -> Number:
         return a if where else b
     if a is b:
         return a
+    if a is None or b is None or isinstance(a, pl.Series) or isinstance(b, pl.Series):
+        return _pick(pl.Series(where), a, b)
+    return np.where(where, a, b)
+
+
+def _pick(where: pl.Series, a: Number, b: Number) -> pl.Series:
+    """`a` where it says yes, `b` where it says no or null."""
     kinds = [number.dtype for number in (a, b) if isinstance(number, pl.Series)]
     dtype = pl.Int128 if pl.Int128 in kinds else kinds[0] if kinds else pl.Int64
     first, second = _series(a, dtype), _series(b, dtype)
@@ -193,32 +188,34 @@ def choose(where: Bits, a: Number, b: Number) -> Number:
 
 
 def _series(number: Number, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
-    if isinstance(number, pl.Series):
-        return number if number.dtype == dtype else number.cast(dtype)
-    return pl.Series([number], dtype=dtype)
+    series = pl.Series([number] if number is None or isinstance(number, int) else number)
+    return series if series.dtype == dtype else series.cast(dtype)
 
 
 def wide(number: Number) -> Number:
     """The number where products may pass 64 bits. (A Python integer has no width.)"""
-    return number.cast(pl.Int128) if isinstance(number, pl.Series) else number
+    return number if number is None or isinstance(number, int) else _series(number, pl.Int128)
 
 
 def narrow(number: Number) -> Number:
     """Back to 64 bits; what does not fit becomes unknown."""
     if isinstance(number, pl.Series):
         return number if number.dtype == pl.Int64 else number.cast(pl.Int64, strict=False)
-    return number if number is not None and -INT64_MAX - 1 <= number <= INT64_MAX else None
+    if isinstance(number, int):
+        return number if -INT64_MAX - 1 <= number <= INT64_MAX else None
+    return number
 
 
-def _pair(a: Number, b: Number) -> tuple[int | pl.Series, int | pl.Series] | None:
-    """Both as operands of one width; None if one of them is unknown in every row."""
+def _pair(a: Number, b: Number) -> tuple[Any, Any] | None:
+    """Both as operands of one kind; None if one of them is unknown in every row."""
     if a is None or b is None:
         return None
-    if isinstance(a, pl.Series) and a.dtype == pl.Int128:
-        return a, _series(b, pl.Int128)
-    if isinstance(b, pl.Series) and b.dtype == pl.Int128:
-        return _series(a, pl.Int128), b
-    return a, b
+    kinds = [number.dtype for number in (a, b) if isinstance(number, pl.Series)]
+    if not kinds:
+        return a, b
+    if pl.Int128 in kinds:
+        return _series(a, pl.Int128), _series(b, pl.Int128)
+    return tuple(pl.Series(each) if isinstance(each, np.ndarray) else each for each in (a, b))  # type: ignore[return-value]
 
 
 def plus(a: Number, b: Number) -> Number:
@@ -246,38 +243,36 @@ def floor_of(a: Number, b: Number) -> Number:
 
 def least(a: Number, b: Number) -> Number:
     """The smaller; unknown if one is."""
-    if isinstance(a, pl.Series) and isinstance(b, int) and not some(a > b):
-        return a
-    pair = _pair(a, b)
-    return None if pair is None else _first_of(pair[0] < pair[1], *pair)
+    return _first_of(a, b, operator.lt, np.minimum)
 
 
 def most(a: Number, b: Number) -> Number:
     """The greater; unknown if one is."""
-    if isinstance(a, pl.Series) and isinstance(b, int) and not some(a < b):
-        return a
+    return _first_of(a, b, operator.gt, np.maximum)
+
+
+def _first_of(a: Number, b: Number, before: Callable[[Any, Any], Any], of_arrays: np.ufunc) -> Number:
     pair = _pair(a, b)
-    return None if pair is None else _first_of(pair[0] > pair[1], *pair)
-
-
-def _first_of(first: Bits, a: int | pl.Series, b: int | pl.Series) -> Number:
-    """`a` where `first`, else `b`, and null where one is. `first` is null there too, which takes what stands last."""
-    if isinstance(first, bool):
-        return a if first else b
+    if pair is None:
+        return None
+    a, b = pair
+    if isinstance(a, int) and isinstance(b, int):
+        return a if before(a, b) else b
+    if not isinstance(a, pl.Series) and not isinstance(b, pl.Series):
+        found: np.ndarray = of_arrays(a, b)
+        return found
+    if isinstance(b, int) and not before(b, a).any():
+        return a
+    first = before(a, b)  # null where one is, which takes what stands last
     if isinstance(a, pl.Series) and a.null_count():
         a, b, first = b, a, ~first
         if isinstance(a, pl.Series) and a.null_count():
-            return choose(known(a), choose(first, a, b), None)
-    return choose(first, a, b)
+            return _pick(a.is_not_null(), _pick(first, a, b), None)
+    return _pick(first, a, b)
 
 
 def full(number: Number, rows: int, dtype: type[pl.DataType], name: str) -> pl.Series:
     """The column as a series with a value for each row."""
-    if isinstance(number, pl.Series):
-        return (number if number.dtype == dtype else number.cast(dtype)).alias(name)
-    return pl.Series(name, [number], dtype=dtype).new_from_index(0, rows)
-
-
-def positions(where: pl.Series) -> np.ndarray:
-    """The numbers of the rows that say yes."""
-    return np.flatnonzero(where.to_numpy())
+    if number is None or isinstance(number, int):
+        return pl.Series(name, [number], dtype=dtype).new_from_index(0, rows)
+    return _series(number, dtype).alias(name)

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import numpy as np
 import polars as pl
 
-from .algebra import Bits, Number, both, choose, either, full, known, least, most, no, plus, positions, some
+from .algebra import Bits, Number, both, choose, either, full, least, most, no, plus, some, yes
 from .judging import Columns, Judging, judging_on, truth
 from .library import Branch, Library
 from .model import Pack, Stage, Test, Verdict
@@ -143,7 +143,7 @@ def by_branch(
     if len(taken) == 1:
         return taken[0][1](table)
     found = [(rows, way(table.where(rows))) for rows, way in taken]
-    return _assembled([(rows, columns) for rows, columns in found if isinstance(rows, pl.Series)])
+    return _assembled([(rows, columns) for rows, columns in found if isinstance(rows, np.ndarray)])
 
 
 def same_class(when: Test, table: Table, yes: Columns, otherwise: Columns) -> Columns:
@@ -178,26 +178,24 @@ def agreed(when: Test, table: Table, yes: Columns, otherwise: Columns) -> Column
 
 
 def _is(number: Number, value: int) -> Bits:
-    found: Bits = number == value
-    return found
+    return yes(number == value)
 
 
 def _same(a: Number, b: Number) -> Number:
     """The number on which both agree."""
     if a is None or b is None:
         return None
-    equal = a == b
-    return choose(both(both(known(a), known(b)), equal), a, None)
+    return choose(yes(a == b), a, None)
 
 
-def _assembled(parts: Sequence[tuple[pl.Series, Columns]]) -> Columns:
+def _assembled(parts: Sequence[tuple[np.ndarray, Columns]]) -> Columns:
     """One table again from parts of its rows."""
-    back = np.argsort(np.concatenate([positions(rows) for rows, _ in parts]))
+    back = np.argsort(np.concatenate([np.flatnonzero(rows) for rows, _ in parts]))
     sizes = [int(rows.sum()) for rows, _ in parts]
     found: Columns = {}
     for name in dict.fromkeys(name for _, columns in parts for name in columns):
         values = [columns.get(name) for _, columns in parts]
-        if all(not isinstance(value, pl.Series) and value == values[0] for value in values):
+        if all(not isinstance(value, (pl.Series, np.ndarray)) and value == values[0] for value in values):
             found[name] = values[0]
         else:
             joined = [full(value, rows, pl.Int64, name) for value, rows in zip(values, sizes, strict=True)]

@@ -12,6 +12,7 @@ from functools import cached_property, reduce
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from .algebra import (
@@ -28,20 +29,21 @@ from .algebra import (
     count,
     either,
     floor_of,
+    full,
     holds,
     known,
     least,
+    minus,
     most,
     narrow,
     no,
     opposite,
     plus,
-    positions,
     some,
     times,
     verdict,
-    weighted,
     wide,
+    yes,
 )
 from .algebra import MANUAL as BY_PERSON
 from .measures import OPPOSITE, Plain, amount, compare, distance, limit
@@ -74,6 +76,7 @@ from .model import (
     Term,
     Test,
     Total,
+    reads,
 )
 from .table import EPOCH, Table, column_of
 
@@ -96,13 +99,14 @@ def _truth(test: Test, table: Table) -> Truth:
     if isinstance(test, Member):
         text = table.text(test.field)
         among = text.among(test.values, test.prefix)
-        return holds(no(among) if test.negated else among, text.known)
+        return holds(no(among) if test.negated else among, table.known(test.field))
     if isinstance(test, Flag):
         name = column_of(Term(test.field, test.year), table.on)
-        flag = table.flag(name)
+        value = table.values(name)
+        flag: Bits = False if value is None else value
         return holds(flag if test.value else no(flag), table.known(name))
     if isinstance(test, Dated):
-        return Plain(table, (test.field,), table.number(test.field)).compare(test.op, day_number(test, table))
+        return Plain(table, (test.field,), table.values(test.field)).compare(test.op, day_number(test, table))
     if isinstance(test, (Certificate, AllOf)):
         return all_of(truth(each, table) for each in members(test))
     if isinstance(test, AnyOf):
@@ -135,7 +139,8 @@ def margin_of(test: Test | None, negated: bool, table: Table) -> Number:
         op = OPPOSITE[test.op] if negated else test.op
         return distance(days, op, after, table)
     if isinstance(test, (AnyOf if negated else AllOf)) and has_margin(test, negated):
-        return reduce(least, [margin_of(each, negated, table) for each in test.tests])
+        farthest = reduce(least, [margin_of(each, negated, table) for each in test.tests])
+        return choose(table.all_known(column_of(term, table.on) for term in reads(test)), farthest, None)
     return None
 
 
@@ -460,7 +465,7 @@ class Judging:
         n_unmet = count(each for _, each in self.unmet)
         code = verdict(all_of(truths))
         found: Columns = {
-            "verdict": code * bit(self.applies) if self.applies is not True else code,
+            "verdict": code if self.applies is True else code * bit(self.applies),
             "n_unmet": n_unmet,
             "n_unknown": count(both(self.applies, each.unknown) for each in truths),
             "n_manual": count(both(self.applies, each.manual) for each in truths),
@@ -474,22 +479,19 @@ class Judging:
 
     def _blocker(self, blocking: Sequence[tuple[int, Bits]]) -> Columns:
         """The sole blocking member, and its margin, which only the rows that it blocks need."""
-        places = len(self.pack.criteria).bit_length() + 1
-        digits: list[Bits] = [False] * places
-        margin: Number = None
+        blocker: Number = 0
         for index, where in blocking:
-            for place in range(places):
-                if (index + 1) >> place & 1:
-                    digits[place] = either(digits[place], where)
-        spread = list[tuple[pl.Series, Number]]()
+            blocker = plus(blocker, times(bit(where), index + 1))
+        margin: Number = None
         for index, where in blocking:
             if not self.measurable(index) or not some(where):
                 continue
             if isinstance(where, bool) or self._is_light(index):
                 margin = choose(where, self.margin(index, self.table), margin)
             else:
-                spread.append((where, self.margin(index, self.table.where(where))))
-        return {"blocker": weighted(digits, pl.Int16, -1), "margin": spread_over(spread, self.table.rows, margin)}
+                margin = spread_over(where, self.margin(index, self.table.where(where)), margin)
+        return {"blocker": minus(blocker.astype(np.int16) if isinstance(blocker, np.ndarray) else blocker, 1),
+                "margin": margin}  # fmt: skip
 
     def _is_light(self, index: int) -> bool:
         """Whether the margin is a subtraction, which costs less for all rows than picking those that need it."""
@@ -527,7 +529,7 @@ class Judging:
         if found is not True:
             rows = self.table.where(no(found))
             part = self._capped(_least_known(upper_of(benefit.amount, rows), benefit.cap_fen))
-            upper = part if isinstance(found, bool) else spread_over([(~found, part)], self.table.rows, value)
+            upper = part if isinstance(found, bool) else spread_over(~found, part, value)
         return {"amount_fen": choose(self.applies, value, None), "amount_max_fen": choose(self.applies, upper, None)}
 
     def _capped(self, value: Number) -> Number:
@@ -577,22 +579,16 @@ def points_truth(points: Points) -> Truth:
 def _reaches(points: Points, threshold: int) -> Truth:
     def level(number: Number) -> Bits:
         assert number is not None, "points are always known at each level"
-        reached: Bits = number >= threshold
-        return reached
+        return yes(number >= threshold)
 
     sure = level(points.sure)
     person = sure if points.person is points.sure else level(points.person)
     return Truth(sure, person, person if points.may is points.person else level(points.may))
 
 
-def spread_over(parts: Sequence[tuple[pl.Series, Number]], rows: int, rest: Number) -> Number:
-    """A column from what was worked out for some rows each, `rest` elsewhere."""
-    if not parts:
-        return rest
-    base = rest.clone() if isinstance(rest, pl.Series) else pl.Series([rest], dtype=pl.Int64).new_from_index(0, rows)
-    for where, values in parts:
-        if isinstance(values, pl.Series):
-            base = base.scatter(positions(where), values)
-        else:
-            base = choose(where, values, base)  # type: ignore[assignment]
-    return base
+def spread_over(where: np.ndarray, values: Number, rest: Number) -> Number:
+    """What was worked out for the rows that say yes, with `rest` elsewhere."""
+    if not isinstance(values, (pl.Series, np.ndarray)):
+        return choose(where, values, rest)
+    base = full(rest, len(where), pl.Int64, "").clone()
+    return base.scatter(np.flatnonzero(where), pl.Series(values, dtype=pl.Int64))

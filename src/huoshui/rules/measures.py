@@ -20,6 +20,7 @@ from functools import cached_property, lru_cache, reduce
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from .algebra import (
@@ -33,15 +34,14 @@ from .algebra import (
     either,
     floor_of,
     holds,
-    known,
     least,
     minus,
-    narrow,
     no,
     opposite,
     plus,
     times,
     wide,
+    yes,
 )
 from .model import BPS, Age, Amount, Growth, Measure, Op, terms_of_measure
 from .table import EPOCH, Table, column_of
@@ -111,13 +111,13 @@ class Months(_Read):
         return Plain(self.table, self.columns, self.days).compare(Op.LE, latest_start(self.day, months))
 
     def floor(self) -> Number:
-        if isinstance(self.days, pl.Series):
-            date = self.days.cast(pl.Int32).cast(pl.Date)
+        if isinstance(self.days, np.ndarray):
+            date = pl.Series(self.days).cast(pl.Int32).cast(pl.Date)
             year, month, day = date.dt.year(), date.dt.month().cast(pl.Int32), date.dt.day()
             whole = (self.day.year - year) * 12 + (self.day.month - month)
             late = False if _is_month_end(self.day) else day > self.day.day
             return minus(whole.cast(pl.Int64), late if isinstance(late, bool) else late.cast(pl.Int64))
-        if self.days is None:
+        if not isinstance(self.days, int):
             return None
         start = dt.date.fromordinal(self.days + EPOCH)
         months = (self.day.year - start.year) * 12 + self.day.month - start.month
@@ -142,7 +142,7 @@ class Quotient(_Read):
     def compare(self, op: Op, threshold: int) -> Truth:
         if self.a is None or self.b is None:
             return holds(False, False)
-        defined: Bits = self.b > 0
+        defined = yes(self.b > 0)
         fact = self._compare(op, self._fraction(threshold))
         sure = both(both(self.known, defined), fact)
         if defined is True:
@@ -163,26 +163,25 @@ class Quotient(_Read):
                 return formed
             op, at = formed
         a, b = (self.a, self.b) if largest <= INT64_MAX else (wide(self.a), wide(self.b))
-        result: Bits = _COMPARE[op](times(a, at.denominator), times(b, at.numerator))
-        return result
+        return yes(_COMPARE[op](times(a, at.denominator), times(b, at.numerator)))
 
     def floor(self) -> Number:
         if self.years:
             return self._growth(up=False)
-        return narrow(floor_of(times(wide(self.a), BPS), wide(self.b)))
+        return floor_of(times(wide(self.a), BPS), wide(self.b))
 
     def ceiling(self) -> Number:
         if self.years:
             return self._growth(up=True)
-        return narrow(minus(0, floor_of(times(wide(self.a), -BPS), wide(self.b))))
+        return minus(0, floor_of(times(wide(self.a), -BPS), wide(self.b)))
 
     def _growth(self, up: bool) -> Number:
         """Basis points a year, by whole-number roots: one row at a time, for the few rows that need it."""
-        if isinstance(self.a, pl.Series) or isinstance(self.b, pl.Series):
-            rows = len(self.a) if isinstance(self.a, pl.Series) else len(self.b)  # type: ignore[arg-type]
-            pairs = zip(_list(self.a, rows), _list(self.b, rows), strict=True)
-            return pl.Series([growth_bps(a, b, self.years, up) for a, b in pairs], dtype=pl.Int64)
-        return growth_bps(self.a, self.b, self.years, up)
+        if isinstance(self.a, np.ndarray) or isinstance(self.b, np.ndarray):
+            pairs = zip(_list(self.a, self.table.rows), _list(self.b, self.table.rows), strict=True)
+            return pl.Series([growth_bps(a, b, self.years, up) for a, b in pairs], dtype=pl.Int128)
+        (a,), (b,) = _list(self.a, 1), _list(self.b, 1)
+        return growth_bps(a, b, self.years, up)
 
 
 Value = Plain | Months | Quotient
@@ -196,20 +195,29 @@ def measured(measure: Measure, table: Table) -> Value:
 def _measured(measure: Measure, table: Table) -> Value:
     columns = tuple(column_of(term, table.on) for term in terms_of_measure(measure))
     if isinstance(measure, Amount):
-        return Plain(table, columns, amount(measure, table))
+        return Plain(table, columns, total(measure, table))
     if isinstance(measure, Age):
         day = dt.date(table.on.year - 1, 12, 31) if measure.at_year_end else table.on
-        return Months(table, columns, table.number(measure.field), day)
+        return Months(table, columns, table.values(measure.field), day)
     if isinstance(measure, Growth):
         a, b, years = Amount((measure.last,)), Amount((measure.first,)), measure.years
     else:
         a, b, years = measure.numerator, measure.denominator, 0
-    return Quotient(table, columns, amount(a, table), amount(b, table), limit(a), limit(b), years)
+    return Quotient(table, columns, total(a, table), total(b, table), limit(a), limit(b), years)
 
 
 def amount(measure: Amount, table: Table) -> Number:
     """The weighted sum; unknown where a term is."""
-    values = ((table.number(column_of(term, table.on)), term.weight) for term in measure.terms)
+    return _weighted(measure, table.number, table)
+
+
+def total(measure: Amount, table: Table) -> Number:
+    """The weighted sum; anything where a term is unknown."""
+    return _weighted(measure, table.values, table)
+
+
+def _weighted(measure: Amount, read: Callable[[str], Number], table: Table) -> Number:
+    values = ((read(column_of(term, table.on)), term.weight) for term in measure.terms)
     return reduce(plus, [value if weight == 1 else times(value, weight) for value, weight in values])
 
 
@@ -226,11 +234,12 @@ def compare(measure: Measure, op: Op, threshold: int, table: Table) -> Truth:
 
 
 def distance(measure: Measure, op: Op, threshold: int, table: Table) -> Number:
-    """How far the measure is inside (≥ 0) or short of (< 0) the comparison. Null where it is unknown or not defined."""
+    """How far the measure is inside (≥ 0) or short of (< 0) the comparison. Anything where it is unknown; null where it
+    is not defined."""
     value = measured(measure, table)
     low, high = value.floor(), value.ceiling()
     if isinstance(value, Quotient) and value.b is not None:
-        defined: Bits = value.b > 0
+        defined = yes(value.b > 0)
         low, high = choose(defined, low, None), choose(defined, high, None)
     if isinstance(measure, Growth):
         threshold = max(-BPS, threshold)
@@ -245,7 +254,7 @@ def distance(measure: Measure, op: Op, threshold: int, table: Table) -> Number:
     off = least(minus(threshold, high), minus(low, threshold))
     if op is Op.EQ or off is None:
         return off
-    return choose(both(known(off), off == 0), -1, minus(0, off))
+    return choose(yes(off == 0), -1, minus(0, off))
 
 
 # --- exact helpers ----------------------------------------------------------------------------------------------------
@@ -331,4 +340,4 @@ def _is_month_end(day: dt.date) -> bool:
 
 
 def _list(number: Number, rows: int) -> list[int | None]:
-    return number.to_list() if isinstance(number, pl.Series) else [number] * rows
+    return number.tolist() if isinstance(number, np.ndarray) else [number] * rows  # type: ignore[list-item]

@@ -7,7 +7,7 @@ and in bulk alike: for each column, the rows in which it matters.
 
 from collections.abc import Callable, Iterable
 
-from .algebra import Bits, Number, both, either, known, no
+from .algebra import Bits, Number, both, either, known, no, yes
 from .evaluate import by_branch
 from .judging import Columns, Judging, Outcome, audience_tests, judging_on, members, truth, value_of
 from .library import Branch, Library
@@ -131,8 +131,12 @@ class _Search:
 def _above(a: Number, b: Number) -> Bits:
     assert a is not None, "points are known at each level"
     assert b is not None, "points are known at each level"
-    above: Bits = a > b
-    return above
+    return yes(a > b)
+
+
+def bits(rows: Number) -> Bits:
+    """Yes and no again, where the parts of a table were put together as numbers."""
+    return yes(rows != 0) if rows is not None and not isinstance(rows, bool) else bool(rows)
 
 
 def undecided(library: Library, pack: Pack, table: Table, stage: Stage) -> Columns:
@@ -166,8 +170,7 @@ def _by_branch(
         search.test(when, True)
         found = dict[str, Bits](search.found)
         for name, rows in (*yes.items(), *otherwise.items()):
-            assert rows is not None, "a column is missing or not"
-            found[name] = either(found.get(name, False), rows != 0 if isinstance(rows, int) else rows)
+            found[name] = either(found.get(name, False), bits(rows))
         return dict(found)
 
     def other(branch: Branch, part: Table) -> Columns:

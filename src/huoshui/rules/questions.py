@@ -12,12 +12,12 @@ from typing import Final
 
 import polars as pl
 
-from .algebra import Bits, both, count, full
+from .algebra import Bits, both, count, full, yes
 from .evaluate import judged, judged_slices
 from .explain import Explanation
 from .fields import Field
 from .library import Library
-from .missing import undecided
+from .missing import bits, undecided
 from .model import Pack, Stage, Verdict
 from .table import Table
 
@@ -103,24 +103,15 @@ def deciding(
 
 def _deciding(library: Library, pack: Pack, table: Table, stage: Stage) -> pl.DataFrame:
     columns = judged(library, pack, table, stage)
-    verdicts = full(columns["verdict"], table.rows, pl.UInt8, "verdict")
-    is_open = verdicts == Verdict.UNKNOWN.value
+    is_open = yes(columns["verdict"] == Verdict.UNKNOWN.value)
     money = full(columns["amount_max_fen"], table.rows, pl.Int64, "money").fill_null(0)
-    missing = {name: both(is_open, _bits(rows)) for name, rows in undecided(library, pack, table, stage).items()}
-    alone = count(missing.values()) == 1
+    missing = {name: both(is_open, bits(rows)) for name, rows in undecided(library, pack, table, stage).items()}
+    alone = yes(count(missing.values()) == 1)
     found = []
     for name, rows in missing.items():
         decided = both(rows, alone)
-        assert isinstance(decided, (bool, pl.Series)), "yes or no"
         found.append((pack.id, name, _sum(decided, table.rows), _sum(rows, table.rows), _total(money, decided)))
     return pl.DataFrame(found, schema=DECIDING, orient="row")
-
-
-def _bits(rows: object) -> Bits:
-    """Yes and no, also where the parts of a table were put together as numbers."""
-    if isinstance(rows, pl.Series):
-        return rows if rows.dtype == pl.Boolean else rows.fill_null(0) != 0
-    return bool(rows)
 
 
 def _sum(rows: Bits, height: int) -> int:
@@ -128,4 +119,4 @@ def _sum(rows: Bits, height: int) -> int:
 
 
 def _total(money: pl.Series, rows: Bits) -> int:
-    return int(money.sum()) * rows if isinstance(rows, bool) else int(money.filter(rows).sum())
+    return int(money.sum()) * rows if isinstance(rows, bool) else int(money.filter(pl.Series(rows)).sum())

@@ -7,18 +7,19 @@ need (a margin, an upper bound, a transition).
 
 import datetime as dt
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
 
-from .algebra import Bits, Number, both, choose, known
+from .algebra import Bits, Number, both, choose, either, plus, yes
 from .fields import Field
 from .model import Pack, Term
 
 EPOCH: Final = dt.date(1970, 1, 1).toordinal()
+PREFIXES_ALONE_MAX: Final = 2
+"""So many beginnings are looked for in the texts themselves; more of them by number."""
 T = TypeVar("T")
 
 
@@ -43,6 +44,8 @@ class Lexicon:
     def __init__(self, names: Sequence[str], categories: pl.Categories | None = None) -> None:
         self.names, self.categories = names, categories
         self._listed = dict[Hashable, np.ndarray]()
+        # Polars forgets the numbers of categories that no series has: this one keeps them for the slices to come
+        self._keeper = None if categories is None else pl.Series([], dtype=pl.Categorical(categories))
 
     def reach(self, code: int) -> None:
         """Know the texts up to a code (which is one more than the index)."""
@@ -59,35 +62,57 @@ class Lexicon:
         return held
 
 
-@dataclass(frozen=True)
 class Text:
-    """Texts as numbers: `codes` 0 where unknown, else one more than the index into the lexicon."""
+    """A column of texts. As numbers (`codes` 0 where unknown, else one more than the index into the lexicon), from the
+    second test on: for one test alone, numbering costs more than it saves."""
 
-    codes: int | pl.Series
-    lexicon: Lexicon
+    def __init__(self, codes: int | np.ndarray | None, lexicon: Lexicon, series: pl.Series | None = None) -> None:
+        self._codes, self.lexicon, self._series = codes, lexicon, series
+        self._asked = False
 
     @property
-    def known(self) -> Bits:
-        return self.codes > 0
+    def codes(self) -> int | np.ndarray:
+        if self._codes is None:
+            assert self._series is not None, "a text has codes or a series"
+            self._codes = _coded(self._series, self.lexicon)
+        return self._codes
+
+    @property
+    def name(self) -> str | None:
+        """The text of a table of one row."""
+        assert isinstance(self._codes, int), "a table of one row is constants"
+        return self.lexicon.names[self._codes - 1] if self._codes else None
 
     def among(self, values: tuple[str, ...], prefix: bool) -> Bits:
         """In which rows the text is one of `values`, or starts with one; no where it is unknown."""
-        if isinstance(self.codes, pl.Series):
-            return pl.Series(np.take(self.lexicon.listed(values, prefix), self.codes.to_numpy()))
-        if self.codes == 0:
-            return False
-        name = self.lexicon.names[self.codes - 1]
-        return name.startswith(values) if prefix else name in values
+        if isinstance(self._codes, int):
+            name = self.name
+            return name is not None and (name.startswith(values) if prefix else name in values)
+        texts = self._series
+        if self._codes is None and not self._asked and texts is not None and texts.dtype == pl.String:
+            self._asked = True
+            if not prefix:
+                return yes(texts.is_in(values))
+            if len(values) <= PREFIXES_ALONE_MAX:
+                return reduce(either, (yes(texts.str.starts_with(value)) for value in values))
+        codes = self.codes  # first: it makes the lexicon grow
+        return np.take(self.lexicon.listed(values, prefix), codes)
 
     def filled(self, index: Number, names: Sequence[str]) -> "Text":
         """With `names[index]` where the text is unknown."""
+        codes = self.codes  # first: it makes the lexicon grow
         offset = 1 + len(self.lexicon.names)
-        code = None if index is None else index + offset
+        code = plus(index, offset)
         if isinstance(code, pl.Series):
-            code = code.fill_null(0).cast(pl.UInt32)
-        codes = choose(self.known, self.codes, 0 if code is None else code)
-        assert codes is not None, "neither part is None"
-        return Text(codes, Lexicon([*self.lexicon.names, *names]))
+            code = code.fill_null(0).to_numpy()
+        return Text(choose(codes > 0, codes, 0 if code is None else code), Lexicon([*self.lexicon.names, *names]))  # type: ignore[arg-type]
+
+    def where(self, rows: np.ndarray) -> "Text":
+        if isinstance(self._codes, int):
+            return self
+        if self._codes is None and self._series is not None:
+            return Text(None, self.lexicon, self._series.filter(pl.Series(rows)))
+        return Text(self.codes[rows], self.lexicon)  # type: ignore[index]
 
 
 NO_TEXT: Final = Text(0, Lexicon([]))
@@ -101,7 +126,7 @@ class Table:
     ) -> None:
         self.rows, self.on, self._given = rows, on, given
         self._source, self._columns, self._memo = source, dict[str, Any](), dict[Any, tuple[Any, Any]]()
-        self._source_known: Callable[[str], Bits] = lambda name: known(self._column(name))
+        self._source_known: Callable[[str], Bits] = lambda name: self._column(name) is not None
         self.classes: dict[str, list[Pack]] = {}
 
     @classmethod
@@ -119,23 +144,24 @@ class Table:
     @classmethod
     def of_frame(cls, frame: pl.DataFrame, on: dt.date, lexicons: Mapping[str, Lexicon]) -> "Table":
         """Rows of a frame. `lexicons`: see `lexicons_of`; all slices of a frame share them."""
-        there = frame.select(pl.all().is_not_null())
 
         def source(name: str) -> Any:
-            if name not in there.columns:
+            if name not in schema:
                 return None
             series = frame.get_column(name)
             if series.null_count() == len(series):
                 return None
             if name in lexicons:
-                return _coded(series, lexicons[name])
-            return series.cast(pl.Int32).cast(pl.Int64) if series.dtype == pl.Date else series
+                return Text(None, lexicons[name], series)
+            return series.cast(pl.Int32) if series.dtype == pl.Date else series
 
         def source_known(name: str) -> Bits:
-            return True if frame.get_column(name).null_count() == 0 else there.get_column(name)
+            series = frame.get_column(name)
+            return True if series.null_count() == 0 else series.is_not_null().to_numpy()
 
+        schema = frame.schema
         table = cls(frame.height, on, source)
-        table._source_known = source_known
+        table._source_known = lambda name: table.kept(("known", name), name, lambda: source_known(name))
         return table
 
     def _column(self, name: str) -> Any:
@@ -144,14 +170,15 @@ class Table:
         return self._columns[name]
 
     def number(self, name: str) -> Number:
-        """An integer, or a date as days since 1970-01-01."""
+        """An integer, null where it is unknown."""
         value: Number = self._column(name)
         return value
 
-    def flag(self, name: str) -> Bits:
-        """A Boolean; what stands where it is unknown means nothing."""
+    def values(self, name: str) -> Any:
+        """An integer, a date as days since 1970-01-01, or a Boolean. Anything where it is unknown; None if it is so in
+        every row."""
         value = self._column(name)
-        return False if value is None else value
+        return self.kept(("values", name), name, lambda: _values(value)) if isinstance(value, pl.Series) else value
 
     def text(self, name: str) -> Text:
         value = self._column(name)
@@ -161,20 +188,24 @@ class Table:
         """The value in a table of one row as a person knows it: text as text, a date as a date. None where unknown."""
         value = self._column(name)
         if isinstance(value, Text):
-            assert isinstance(value.codes, int), "a table of one row is constants"
-            return value.lexicon.names[value.codes - 1] if value.codes else None
+            return value.name
         return self._given(name) if self._given is not None else value
 
     def known(self, name: str) -> Bits:
         """Where the column is known."""
         value = self._column(name)
-        if isinstance(value, Text):
-            return value.known
-        return self._source_known(name) if isinstance(value, pl.Series) else value is not None
+        if isinstance(value, Text) and name in self.classes:
+            return value.codes > 0
+        if isinstance(value, Text) and isinstance(value._codes, int):
+            return value.codes > 0
+        return self._source_known(name) if isinstance(value, (pl.Series, Text)) else value is not None
 
     def all_known(self, names: Iterable[str]) -> Bits:
         """Where all of these columns are."""
-        return reduce(both, (self.known(name) for name in names), True)
+        found: Bits = True
+        for name in names:
+            found = both(found, self.known(name))
+        return found
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
         """What `make` gives, made once for this table.
@@ -204,18 +235,24 @@ class Table:
             return self if rows else Table(0, self.on, lambda name: None)
         part = Table(int(rows.sum()), self.on, lambda name: self._part(name, rows))
         part.classes = self.classes
-        part._source_known = lambda name: part.kept(("known", name), name, lambda: self._part_known(name, rows))
+        part._source_known = lambda name: part.kept(("known", name), name, lambda: _rows(self.known(name), rows))
         return part
 
-    def _part_known(self, name: str, rows: pl.Series) -> Bits:
-        found = self.known(name)
-        return found if isinstance(found, bool) else found.filter(rows)
-
-    def _part(self, name: str, rows: pl.Series) -> Any:
+    def _part(self, name: str, rows: np.ndarray) -> Any:
         value = self._column(name)
         if isinstance(value, Text):
-            return value if isinstance(value.codes, int) else Text(value.codes.filter(rows), value.lexicon)
-        return value.filter(rows) if isinstance(value, pl.Series) else value
+            return value.where(rows)
+        return value.filter(pl.Series(rows)) if isinstance(value, pl.Series) else value
+
+
+def _rows(bits: Bits, rows: np.ndarray) -> Bits:
+    return bits if isinstance(bits, bool) else bits[rows]
+
+
+def _values(series: pl.Series) -> np.ndarray:
+    if series.null_count():
+        series = series.fill_null(False if series.dtype == pl.Boolean else 0)
+    return series.to_numpy()
 
 
 def lexicons_of(frame: pl.DataFrame) -> dict[str, Lexicon]:
@@ -225,17 +262,17 @@ def lexicons_of(frame: pl.DataFrame) -> dict[str, Lexicon]:
         if isinstance(dtype, pl.Enum):
             found[name] = Lexicon(dtype.categories.to_list())
         elif isinstance(dtype, pl.Categorical):
-            found[name] = Lexicon([], dtype.categories)  # type: ignore[attr-defined]
+            found[name] = Lexicon([], dtype.categories)
         elif dtype == pl.String:
             found[name] = Lexicon([], pl.Categories.random())
     return found
 
 
-def _coded(series: pl.Series, lexicon: Lexicon) -> Text:
+def _coded(series: pl.Series, lexicon: Lexicon) -> np.ndarray:
     column = pl.col(series.name)
     if series.dtype == pl.String:
         column = column.cast(pl.Categorical(lexicon.categories))
     code = column.to_physical().cast(pl.UInt32) + 1
-    codes = series.to_frame().select(code if series.null_count() == 0 else code.fill_null(0)).to_series()
-    lexicon.reach(int(codes.max() or 0))  # type: ignore[arg-type]
-    return Text(codes, lexicon)
+    codes = series.to_frame().select(code if series.null_count() == 0 else code.fill_null(0)).to_series().to_numpy()
+    lexicon.reach(int(codes.max(initial=0)))
+    return codes
