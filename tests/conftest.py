@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connections
@@ -24,6 +25,8 @@ from huoshui.base.access import Actor
 from huoshui.base.models import Assignment, Role, User
 from huoshui.settings import database
 
+hypothesis.settings.register_profile("patient", deadline=None)  # how busy a machine is says nothing about the product
+hypothesis.settings.load_profile("patient")
 POSTGRES = os.environ.get("HUOSHUI_TEST_POSTGRES", "")
 if POSTGRES:
     settings.DATABASES["default"].clear()
