@@ -32,7 +32,7 @@ from huoshui.rules.testing import NAMES
 
 console = Console()
 errors = Console(stderr=True)
-PART_ROWS = 250_000
+PART_ROWS = 100_000
 GBK_BYTES_MAX = 512 << 20
 BAD_ROWS_SHOWN = 10
 SUMMARY = "summary.json"
