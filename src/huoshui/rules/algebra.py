@@ -3,7 +3,8 @@
 The idea: every fact, verdict and amount is a **column** over the rows of a table, and a column that is the same in
 every row is held as that one Python value. A table of one row is all such constants, so explaining one entity runs the
 very code that judges a million, without the cost of a column for each value (as Polars expressions on one row, a page
-of 18 packs takes longer than 60 ms); a fact that nobody states is a constant too.
+of 18 packs takes longer than 60 ms); a fact that nobody states is a constant too. Facts and results are Polars; yes and
+no are arrays of bytes between them, because counting, picking and placing rows costs less than with bits.
 
 A verdict is three bits, each a yes or no: does the test hold for **sure**; would it hold if **persons** decide all that
 is theirs in its favour; could it hold if the **missing** facts turn out well too. Each bit implies the next:

@@ -326,7 +326,7 @@ class Total:
 
 @dataclass(frozen=True)
 class Remainder:
-    """`of` less `less`, never below zero (what is left of a cap)."""
+    """`of` less `less`, never below zero (what is left of a cap); `less` below zero counts as zero."""
 
     of: "Money"
     less: "Money"
@@ -346,7 +346,8 @@ Money = Fixed | FromFacts | Share | Least | Total | Remainder | Either
 @dataclass(frozen=True)
 class Benefit:
     """What meeting the criteria brings. `kind`: certificate, grant, tax, voucher, credit. `amount` None: not money,
-    or not computable; `cap_fen` the most that a firm can get in a year (None: no cap); `text` says it in words."""
+    or not computable; `cap_fen` the most that a firm can get in a year (None: no cap), to which the amount is cut;
+    `text` says it in words."""
 
     kind: str
     text: str
@@ -468,7 +469,10 @@ class Stacking:
 
 @dataclass(frozen=True)
 class Pack:
-    """A policy as data, for one set of parameter values (`variants` make others: see `at`)."""
+    """A policy as data, for one set of parameter values (`variants` make others: see `at`).
+
+    `division` is where it applies (330100: Hangzhou and its districts); entities elsewhere are no audience of it.
+    """
 
     header: Publication
     division: str
