@@ -430,7 +430,9 @@ def test_the_api_applies_reviews_and_replays(world: World, enter: Any) -> None:
     assert post(world.stranger, f"parties/{world.firm.pk}/applications/", body).status_code == 404
     assert post(world.officer, f"applications/{made['id']}/check/", {"findings": MANUAL}).json()["checked_at"]
     assert post(world.second, f"applications/{made['id']}/approve/").json()["state"] == "approved"
-    assert post(world.agent, f"applications/{made['id']}/account/", ACCOUNT).status_code == 409, "no fund"
+    kept = post(world.agent, f"applications/{made['id']}/account/", ACCOUNT)
+    assert kept.status_code == 200, "without a fund the account is kept, and the grant waits"
+    assert not Payout.objects.exists()
     replayed = enter(world.agent).get(f"/api/policy/decisions/{made['decision']}/replay/").json()
     assert (replayed["same"], replayed["verdict"]) == (True, "manual")
 

@@ -313,3 +313,28 @@ READ: dict[str, Callable[[quotes.Said], object]] = {
 @pytest.mark.parametrize("text", READ)
 def test_a_sentence_states_these_numbers_and_no_others(text: str) -> None:
     assert READ[text](quotes.read(text))
+
+
+def test_of_a_declared_field_nobody_knows_which_answer_speaks_for_the_firm() -> None:
+    text = """
+kind: rule_pack
+id: declared
+title: 示例
+authority: 示例市
+source: 示例
+status: draft
+effective_from: 2026-01-01
+note: 示例
+body:
+  audience: {text: 全部}
+  fields: [{code: own.zombie, title: 僵尸企业, kind: boolean}]
+  criteria:
+    - id: zombie
+      title: 僵尸企业
+      kind: veto
+      clause: 三
+      quote: 僵尸企业不予支持
+      test: {op: is, of: own.zombie, value: true}
+"""
+    codes = {finding.code for finding in lint(text, on=ON) if finding.path.startswith("zombie")}
+    assert not codes & {"excludes_good", "veto_not_negative"}

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from . import quotes
-from .fields import CLAIM, Field
+from .fields import CLAIM, FIELDS, Field
 from .findings import ERROR, NOTE, WARNING, Finding, finding
 from .lexicon import BAD, NEGATIVE, NEUTRAL, mentions, named_at, sizes
 from .lint_places import NEGATED, Asked, Leaf, Place, measures
@@ -528,7 +528,7 @@ def _polarity(place: Place, pack: Pack) -> Iterator[Finding]:
                 yield finding("excludes_good", leaf.path, WARNING, field=part.field)
     if criterion is not None and criterion.kind is Kind.VETO and not NEGATIVE.search(f"{place.quote}{place.title}"):
         flags = {part.field for leaf in place.leaves for part in leaf.parts if isinstance(part, Flag)}
-        if not flags & (BAD | NEUTRAL):
+        if not flags & (BAD | NEUTRAL) and flags <= FIELDS.keys():
             yield finding("veto_not_negative", f"{place.path}.kind", WARNING)
     if criterion is not None and criterion.kind is Kind.MANUAL:
         if not any(isinstance(part, Manual) for leaf in place.leaves for part in leaf.parts):
@@ -561,8 +561,8 @@ def _flag(leaf: Leaf, part: Flag, wanted: bool, negative: bool, place: Place) ->
         yield finding("excludes_without", leaf.path, WARNING, field=code)
     elif place.criterion is not None and place.criterion.kind is Kind.HARD and wanted and _DENIES.match(place.title):
         yield finding("title_denies", leaf.path, WARNING, field=code)
-    elif code in BAD or code in NEUTRAL or place.criterion is None:
-        return
+    elif code in BAD or code in NEUTRAL or code not in FIELDS or place.criterion is None:
+        return  # of a field that a pack declares, nobody knows which answer speaks for the entity
     elif leaf.excludes and wanted is False and not negative:
         yield finding("excludes_good", leaf.path, ERROR, field=code)
     elif place.criterion.kind in (Kind.HARD, Kind.EXEMPTION) and not wanted:
