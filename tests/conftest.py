@@ -17,6 +17,7 @@ import pytest
 from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import translation
 from tests import sandbox as sandboxes
 from tests.sandbox import Sandbox
 
@@ -70,6 +71,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files that the product writes go to a temporary directory."""
     settings.HOME = tmp_path_factory.mktemp("home")
     return settings.HOME
+
+
+@pytest.fixture(autouse=True)
+def usual_language() -> Iterator[None]:
+    """A test that speaks another language leaves the usual one behind."""
+    yield
+    translation.deactivate()
 
 
 class People:

@@ -124,9 +124,11 @@ def redeem_statement(request: HttpRequest, pk: int, statement: int) -> HttpRespo
 
 @page(REDEEM)
 def redeem_amount(request: HttpRequest, pk: int, statement: int) -> HttpResponse:
-    """The amount for what is claimed, while it is typed (a fragment)."""
+    """The amount for what is claimed, while it is typed (a fragment); nothing once the statement is redeemed."""
     found = _mine(request, pk)
-    source = _statement(request, found, statement)
+    source = fund_queries.redeemable(actor_of(request), found).filter(pk=statement).first()
+    if source is None:
+        return HttpResponse(status=204)
     form = RedeemForm(found.fund.publication.loaded(), request.GET)
     form.is_valid()
     claimed = form.cleaned_data.get("claimed_fen")
