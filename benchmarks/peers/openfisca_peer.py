@@ -77,10 +77,10 @@ def main(path: str, runs: int, answers: str) -> None:
     frame = pl.read_parquet(path)
     system = TaxBenefitSystem([firm])
     system.add_variables(*(_input(name, kind) for name, kind in INPUTS.items()), eligible, amount)
-    values = inputs(frame)
     calculating, loading = [], []
     for _ in range(runs):
         start = time.perf_counter()
+        values = inputs(frame)
         simulation = SimulationBuilder().build_default_simulation(system, count=len(frame))
         for name, array in values.items():
             simulation.set_input(name, PERIOD, array)
