@@ -7,7 +7,7 @@ PostgreSQL (a database `test_NAME` is made and dropped), and only then tests mar
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,30 @@ from typing import Any
 import hypothesis
 import pytest
 from django.conf import settings
-from django.db import connections
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import translation
 from tests import sandbox as sandboxes
 from tests.sandbox import Sandbox
+from xdist.scheduler import LoadScopeScheduling
 
 from huoshui.base import access, clock, triggers
 from huoshui.base.access import Actor
 from huoshui.base.models import Assignment, Role, User
 from huoshui.settings import database
 
-hypothesis.settings.register_profile("patient", deadline=None)  # how busy a machine is says nothing about the product
+EXAMPLES = int(os.environ.get("HUOSHUI_TEST_EXAMPLES", "40"))
+"""Drawn inputs of each property test that does not say; more find more, and CI has twenty minutes."""
+hypothesis.settings.register_profile("patient", deadline=None, max_examples=EXAMPLES)  # a busy machine is no fault
 hypothesis.settings.load_profile("patient")
+TOGETHER = {
+    "console": ("tests/browser/",),
+    "cluster": ("tests/engines/test_engine_slurm", "tests/jobs/test_jobs_slurm", "tests/jobs/test_nodes"),
+}
+TESTS = Path(__file__).parent
+BOOK_AND_LOG = ("book/", "base/test_log", "base/test_act", "base/test_tasks", "base/test_triggers")
+PROCESSES = ("cli/", "web/", "engines/", "browser/", "mcp/")
+"""Tests that need a sandbox for processes rather than for what the database does."""
 POSTGRES = os.environ.get("HUOSHUI_TEST_POSTGRES", "")
 if POSTGRES:
     settings.DATABASES["default"].clear()
@@ -37,8 +48,25 @@ if POSTGRES:
         del connections["default"]
 
 
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests go one by one to the next free worker; those that share a console or a cluster go to the same."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((group for group, shared in TOGETHER.items() if nodeid.startswith(shared)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `postgres` need the server."""
+    """Tests marked `postgres` need the server; those of the book, the log, crashes and concurrency run on it too."""
+    for item in items:
+        path = item.path.relative_to(TESTS).as_posix()
+        crashes = "sandbox" in getattr(item, "fixturenames", ()) and not path.startswith(PROCESSES)
+        if crashes or "postgres" in item.keywords or path.startswith(BOOK_AND_LOG):
+            item.add_marker(pytest.mark.database)
     if not POSTGRES:
         skip = pytest.mark.skip(reason="needs HUOSHUI_TEST_POSTGRES")
         for item in items:
@@ -147,3 +175,15 @@ def sandbox(sandbox_template: Sandbox, tmp_path: Path) -> Iterator[Sandbox]:
     with sandboxes.copy(sandbox_template, tmp_path) as made:
         yield made
 
+
+@pytest.fixture
+def undone(db: None) -> Callable[[], AbstractContextManager[None]]:
+    """`with undone(): …` leaves no trace in the database: one example of a property test."""
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        with transaction.atomic():
+            yield
+            transaction.set_rollback(True)
+
+    return block

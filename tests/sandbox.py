@@ -6,6 +6,7 @@ function, and then looks at what the database says. The product knows nothing of
 the named function before the snippet runs.
 """
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -19,15 +20,16 @@ from textwrap import dedent
 
 import psycopg
 from psycopg import sql
+from tests.forks import Forked, ForkServer
 
 ROOT = Path(__file__).resolve().parent.parent
 CRASHED = 70
+_servers: list[ForkServer] = []
 SECONDS_MAX = 120
+MIGRATE_SECONDS_MAX = 400
 
 PRELUDE = """
 import importlib, os
-import django
-django.setup()
 
 def _crash_at(place, nth, after):
     module_name, _, path = place.partition(":")
@@ -72,17 +74,14 @@ class Sandbox:
             **more,
         }
 
-    def start(self, code: str, crash_at: str = "", nth: int = 1, after: bool = False) -> "subprocess.Popen[str]":
+    def start(self, code: str, crash_at: str = "", nth: int = 1, after: bool = False) -> Forked:
         """Start a snippet (Django is set up, `system` is an actor that may do everything).
 
         `crash_at` names a function as `package.module:name` or `package.module:Class.name`; the process dies there
         with exit code CRASHED, before (or `after`) the `nth` call, as if its power had gone.
         """
-        return subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + dedent(code)],
-            env=self.environment(CRASH_AT=crash_at, CRASH_NTH=str(nth), CRASH_AFTER=str(int(after))),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.home,
-        )
+        environment = self.environment(CRASH_AT=crash_at, CRASH_NTH=str(nth), CRASH_AFTER=str(int(after)))
+        return _server(environment).start(PRELUDE + dedent(code), environment, self.home)
 
     def run(self, code: str, crash_at: str = "", nth: int = 1, after: bool = False) -> str:
         """Run a snippet to its end and return what it printed.
@@ -103,10 +102,18 @@ class Sandbox:
         """Run a management command here and return its output."""
         done = subprocess.run(
             [sys.executable, "-m", "django", *arguments], env=self.environment(), cwd=self.home,
-            capture_output=True, text=True, timeout=SECONDS_MAX, check=False,
+            capture_output=True, text=True, timeout=MIGRATE_SECONDS_MAX, check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+
+def _server(environment: dict[str, str]) -> ForkServer:
+    """The fork server of this process, started when it is first needed."""
+    if not _servers:
+        _servers.append(ForkServer(environment | {"HUOSHUI_DATABASE": ""}))
+        atexit.register(_servers[0].close)
+    return _servers[0]
 
 
 def _administer(url: str, statement: str, *names: str) -> None:

@@ -4,6 +4,10 @@
 |---|---|---|
 | HUOSHUI_HOME | ./var | embedded database, secret key, backups, staged files |
 | HUOSHUI_DATABASE | (SQLite in HUOSHUI_HOME) | `postgresql://user:password@host:port/name` for production |
+| HUOSHUI_ENGINES | local,slurm,ray | kinds of job engine that sites may connect; `local` runs jobs on this machine |
+| HUOSHUI_ENGINE_PATHS | (none) | directories beside HUOSHUI_HOME/jobs, joined by `:`, that engine settings may name |
+| HUOSHUI_ENGINE_ADDRESSES | (none) | addresses, joined by `,`, that engine settings may name: `http://ray:8265` |
+| HUOSHUI_STORE | (files in HUOSHUI_HOME/store) | `s3://bucket/prefix` for data and artefacts, with AWS_* variables |
 | HUOSHUI_HOSTS | localhost,127.0.0.1,[::1] | host names under which the console is reached |
 | HUOSHUI_DEBUG | 0 | developer pages; never in production |
 | HUOSHUI_DEMO | 0 | shows the demo mark on pages and exports |
@@ -18,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-HOME = Path(os.environ.get("HUOSHUI_HOME", "var")).resolve()
+HOME = Path(os.environ.get("HUOSHUI_HOME") or "var").resolve()
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -67,6 +71,10 @@ def database(url: str) -> dict[str, Any]:
 SECRET_KEY = _secret_key()
 DEBUG = os.environ.get("HUOSHUI_DEBUG") == "1"
 DEMO = os.environ.get("HUOSHUI_DEMO") == "1"
+STORE = os.environ.get("HUOSHUI_STORE", "")
+ENGINE_KINDS = os.environ.get("HUOSHUI_ENGINES", "local,slurm,ray").split(",")
+ENGINE_PATHS = [Path(path) for path in os.environ.get("HUOSHUI_ENGINE_PATHS", "").split(":") if path]
+ENGINE_ADDRESSES = [url.rstrip("/") for url in os.environ.get("HUOSHUI_ENGINE_ADDRESSES", "").split(",") if url]
 ALLOWED_HOSTS = os.environ.get("HUOSHUI_HOSTS", "localhost,127.0.0.1,[::1],testserver").split(",")
 DATABASES = {"default": database(os.environ.get("HUOSHUI_DATABASE", ""))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -89,6 +97,12 @@ INSTALLED_APPS = [
     "huoshui.indicators",
     "huoshui.compute",
     "huoshui.policy",
+    "huoshui.jobs",
+    "huoshui.market",
+    "huoshui.exchange",
+    "huoshui.maas",
+    "huoshui.energy",
+    "huoshui.mcp",
     "huoshui.web",
     "huoshui.api",
 ]

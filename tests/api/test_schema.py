@@ -52,7 +52,7 @@ def headers(people: object) -> dict[str, str]:
 @pytest.mark.django_db
 @schema.parametrize()
 @settings(
-    max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate],
+    max_examples=3, deadline=None, phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 def test_every_operation_keeps_its_promises(case: schemathesis.Case, headers: dict[str, str]) -> None:
@@ -61,7 +61,7 @@ def test_every_operation_keeps_its_promises(case: schemathesis.Case, headers: di
 
 @pytest.mark.django_db
 @schema.parametrize()
-@settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=1, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_no_operation_lets_a_stranger_write(case: schemathesis.Case) -> None:
     response = case.call(headers={"Authorization": "Bearer hs_nobody"})
     if case.operation.method.upper() not in ("GET", "HEAD"):

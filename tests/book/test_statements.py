@@ -47,6 +47,27 @@ def test_accepting_the_last_statement_frees_what_is_left_of_the_commitment(firm)
     assert (found["committed"], found["payable"], found["limit"]) == (0, 200, 800)
 
 
+def test_the_last_statement_leaves_what_earlier_ones_still_need_and_the_rest_follows(firm, system_actor):
+    early = helpers.issue(firm, "test.request:1", {party(): 300}, final=False)
+    actions.contest(system_actor, statement=early, reason="wrong")
+    helpers.accept(helpers.issue(firm, "test.request:1", {party(): 100}))
+    assert services.balances(firm)["committed"] == 300
+    early.refresh_from_db()
+    actions.answer(system_actor, statement=early, reason="so be it", credits={1: 60})
+    helpers.accept(early)
+    found = services.balances(firm)
+    assert (found["committed"], found["payable"], found["limit"]) == (0, 340, 660)
+    assert services.replay() == []
+
+
+def test_statements_accepted_in_one_go_leave_nothing_committed(firm):
+    early = helpers.issue(firm, "test.request:1", {party(): 300}, final=False)
+    last = helpers.issue(firm, "test.request:1", {party(): 100})
+    run(firm, lambda act, record: services.accept_many(act, record, [early, last]))
+    found = services.balances(firm)
+    assert (found["committed"], found["payable"], found["limit"]) == (0, 400, 600)
+
+
 def test_a_statement_is_accepted_once(firm):
     statement = helpers.issue(firm, "test.request:1", {party(): 100})
     helpers.accept(statement)

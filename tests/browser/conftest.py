@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = os.environ.get("HUOSHUI_CHROMIUM", "/usr/bin/chromium")
 START_SECONDS_MAX = 60
 DEMO_SECONDS_MAX = 400
+WIDTHS, HEIGHT = (1280, 390, 360), 860
+"""Of a desk's screen and of two phones'."""
 PREPARE = """
 import os, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "huoshui.settings"
@@ -32,37 +35,65 @@ for sentence in demo.load():
 """
 
 
+@dataclass(frozen=True)
+class Console:
+    """A console of its own with the demo in it: its address, and what a process needs that works beside it."""
+
+    address: str
+    home: Path
+    environment: dict[str, str]
+
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """One more process of the service, such as `runner`; its output goes to the home."""
+        with (self.home / f"{arguments[0]}.log").open("wb") as out:
+            command = [sys.executable, "-m", "huoshui.cli.main", *arguments]
+            return subprocess.Popen(command, env=self.environment, cwd=self.home, stdout=out, stderr=out)
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a console with demo data. HUOSHUI_SITE names one that runs already."""
-    if given := os.environ.get("HUOSHUI_SITE"):
-        yield given
-        return
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """The demo, served."""
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no browser at {CHROMIUM}")
     home = tmp_path_factory.mktemp("site")
+    home.chmod(0o711)  # the folders of jobs lie in it, each its tenant's own
     env = os.environ | {
         "HUOSHUI_HOME": str(home),
         "HUOSHUI_DEMO": "1",
         "PYTHONPATH": str(ROOT / "src"),
         "HUOSHUI_DATABASE": "",
+        "HUOSHUI_ENGINE_PATHS": f"{tempfile.gettempdir()}:/dev/shm",
     }
     subprocess.run([sys.executable, "-c", PREPARE], env=env, cwd=home, check=True, timeout=DEMO_SECONDS_MAX)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, str(ROOT / "manage.py"), "runserver", "--noreload", "--insecure", f"127.0.0.1:{port}"]
     with (home / "server.log").open("wb") as out:
         server = subprocess.Popen(command, env=env, cwd=home, stdout=out, stderr=out)
     try:
-        _wait(f"http://127.0.0.1:{port}/healthz")
-        yield f"http://127.0.0.1:{port}"
+        wait_for(f"http://127.0.0.1:{port}/healthz")
+        yield Console(f"http://127.0.0.1:{port}", home, env)
     finally:
         server.terminate()
         server.wait(10)
 
 
-def _wait(url: str) -> None:
+@pytest.fixture(scope="session")
+def site(request: pytest.FixtureRequest) -> str:
+    """Address of a console with demo data. HUOSHUI_SITE names one that runs already."""
+    given = os.environ.get("HUOSHUI_SITE")
+    console: Console | None = None if given else request.getfixturevalue("console")
+    return given or console.address  # type: ignore[union-attr]
+
+
+def wait_for(url: str) -> None:
     for _second in range(START_SECONDS_MAX):
         try:
             urllib.request.urlopen(url, timeout=5)  # noqa: S310
@@ -72,7 +103,7 @@ def _wait(url: str) -> None:
     raise TimeoutError(f"{url} did not answer within {START_SECONDS_MAX} s")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright keeps an event loop running; other tests start their own
 def browser(site: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -109,6 +140,18 @@ class Visit:
         self.page.click("main button.primary")
         self.page.wait_for_url(f"{self.site}/")
 
+    def misfits(self, *paths: str) -> list[str]:
+        """Pages that do not open, or are wider than the screen of a desk or a phone."""
+        found = []
+        for path in paths:
+            if (status := self.open(path)) != 200:
+                found.append(f"{path}: status {status}")
+            for width in WIDTHS:
+                self.page.set_viewport_size({"width": width, "height": HEIGHT})
+                if wide := self.overflow():
+                    found.append(f"{path}: wider than {width}: {', '.join(wide)}")
+        return found
+
     def overflow(self) -> list[str]:
         """Elements that make the page wider than the screen."""
         return self.page.evaluate(
@@ -125,7 +168,7 @@ def visit(browser: Browser, site: str) -> Iterator[Callable[..., Visit]]:
 
     def start(width: int = 1280, script: bool = True, language: str = "zh-CN") -> Visit:
         context = browser.new_context(
-            viewport={"width": width, "height": 860}, locale=language, java_script_enabled=script
+            viewport={"width": width, "height": HEIGHT}, locale=language, java_script_enabled=script
         )
         contexts.append(context)
         return Visit(context.new_page(), site)

@@ -25,7 +25,7 @@ def test_a_record_comes_back_exactly_and_its_bytes_do_not_change(record):
     assert archive.unpack(type(record), data).digest() == record.digest()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_a_damaged_archive_is_refused_unless_the_damage_changes_nothing(data):
     packed = bytearray(archive.pack(RESULT))
@@ -33,6 +33,13 @@ def test_a_damaged_archive_is_refused_unless_the_damage_changes_nothing(data):
     packed[place] ^= data.draw(st.integers(1, 255))
     with suppress(ArchiveError):
         assert archive.unpack(capacity.Result, bytes(packed)).digest() == RESULT.digest()
+
+
+def test_an_archive_whose_members_say_that_they_are_encrypted_is_refused():
+    packed = bytearray(archive.pack(RESULT))
+    packed[packed.index(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(ArchiveError, match="encrypted"):
+        archive.unpack(capacity.Result, bytes(packed))
 
 
 def test_an_archive_of_something_else_is_refused():

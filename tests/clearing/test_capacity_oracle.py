@@ -12,7 +12,7 @@ from huoshui.clearing.capacity.oracle import FAR, cheapest_hours, new_scratch
 PRICES = st.lists(st.one_of(st.integers(0, 9), st.just(FAR)), min_size=1, max_size=11)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(PRICES, st.integers(1, 6), st.integers(0, 4), st.integers(1, 40))
 def test_cheapest_hours_equals_trying_everything(prices: list[int], need: int, min_piece: int, limit: int) -> None:
     if need > len(prices):

@@ -17,7 +17,7 @@ def make_market(seed: int) -> Market:
     return Market(*pools, g.integers(1, 30, (3, 12)), g.integers(0, 4, (3, 12)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 999), st.integers(1, 3), st.integers(0, 3), st.integers(1, 5), st.integers(1, 5))
 def test_a_quote_equals_trying_everything(seed: int, cards: int, min_piece: int, hours_a: int, hours_b: int) -> None:
     market, transfer = make_market(seed), (3, 7)

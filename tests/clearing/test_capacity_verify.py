@@ -37,7 +37,7 @@ def test_the_untouched_result_holds() -> None:
 COLUMNS = ["payment", "deposit_sold", "shadow_price", "gang_price", "refusal_params", "pool", "run_start", "run_end"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from([*COLUMNS, "refusal", "run_request"]), st.data(), st.sampled_from([-7, -1, 1, 5]))
 def test_any_changed_value_of_a_column_is_rejected(column: str, data: st.DataObject, by: int) -> None:
     size = getattr(RESULT, column).size

@@ -25,6 +25,11 @@ def workbook(*rows):
     return stream.getvalue()
 
 
+def encrypted(data):
+    """Its parts say that they are encrypted (ZIP, general purpose bit 0)."""
+    return data.replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01")
+
+
 def faults(call, *arguments):
     with pytest.raises(BadTable) as caught:
         call(*arguments)
@@ -69,6 +74,7 @@ def test_empty_rows_are_passed_over_and_numbers_stay_those_of_the_file():
         ("t.csv", b"," * 500 + b"x\n", "columns_at_most"),
         ("t.parquet", b"PAR1 not really", "parquet"),
         ("t.xlsx", b"PK not really", "xlsx"),
+        ("t.xlsx", encrypted(workbook(["name", "cards"], ["a", 1])), "xlsx"),
     ],
 )
 def test_a_malformed_file_is_refused_with_its_rule(name, data, rule):

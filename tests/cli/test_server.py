@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -69,11 +70,24 @@ def answers(port: int) -> bool:
         return False
 
 
+def asks_for_a_token(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/mcp", timeout=5)
+    except urllib.error.HTTPError as error:
+        return error.code == 401
+    except OSError:
+        return False
+    return False
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes through /proc")
 def test_serve_restarts_what_dies_and_ends_everything_when_asked(sandbox: Sandbox) -> None:
-    port = free_port()
+    port, agents = free_port(), free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "huoshui.cli.main", "serve", "--port", str(port)],
+        [
+            sys.executable, "-m", "huoshui.cli.main", "serve", "--port", str(port), "--gateway-port", str(free_port()),
+            "--mcp-port", str(agents),
+        ],  # fmt: skip
         env=sandbox.environment(),
         cwd=sandbox.home,
         stdout=subprocess.PIPE,
@@ -82,12 +96,13 @@ def test_serve_restarts_what_dies_and_ends_everything_when_asked(sandbox: Sandbo
     )
     try:
         until(lambda: answers(port))
-        until(lambda: len(children(server.pid)) == 2)
+        until(lambda: len(children(server.pid)) == 5)
+        until(lambda: asks_for_a_token(agents))
         worker = next(
             child for child in children(server.pid) if b"worker\0" in Path(f"/proc/{child}/cmdline").read_bytes()
         )
         os.kill(worker, signal.SIGKILL)
-        until(lambda: worker not in children(server.pid) and len(children(server.pid)) == 2)
+        until(lambda: worker not in children(server.pid) and len(children(server.pid)) == 5)
         started = children(server.pid)
     finally:
         server.terminate()

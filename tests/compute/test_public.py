@@ -72,6 +72,25 @@ def test_anyone_checks_the_document_before_and_after_the_table_opens(
     assert early["log"]["payload"]["digests"]["statement"] == round_.digests["statement"]
 
 
+def test_requests_are_bound_in_the_log_before_the_outcome(client: Any, round_: Round, tmp_path: Path) -> None:
+    document = downloaded(client, round_)
+    frozen = document["log"]["frozen"]
+    assert frozen["index"] < document["log"]["index"]
+    assert frozen["payload"]["commitments_root"] == document["statement"]["commitments_root"]
+    status, said = checked(document, tmp_path)
+    assert (status, "ok      清算前已承诺" in said) == (0, True), said
+    ways = ((("index",), 0), (("payload", "problem"), "0" * 64), (("record", "action"), "compute.round.publish"))
+    for way, value in ways:
+        changed = json.loads(json.dumps(document))
+        place = changed["log"]["frozen"]
+        for step in way[:-1]:
+            place = place[step]
+        place[way[-1]] = value
+        assert checked(changed, tmp_path)[0] == 1, way
+    published = {name: document["log"][name] for name in ("record", "payload", "index", "path")}
+    assert checked(document | {"log": document["log"] | {"frozen": published}}, tmp_path)[0] == 1
+
+
 @pytest.mark.parametrize("path", ["slot_price/0/0", "totals/payment", "sold/0/3", "refused/PRICE", "totals/bound"])
 def test_a_changed_number_is_noticed(client: Any, round_: Round, tmp_path: Path, path: str) -> None:
     document = downloaded(client, round_)

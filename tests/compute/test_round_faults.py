@@ -1,10 +1,10 @@
 """A round survives a kill at any point: nothing is half written, and asking again completes it with one effect."""
 
-import subprocess
 import time
 
 import psycopg
 import pytest
+from tests.forks import Forked
 from tests.sandbox import Sandbox
 
 SETUP = """
@@ -156,7 +156,7 @@ SLOW = '{"bound_steps": 40, "place_passes": 1_000_000, "place_moves": 300}'
 """More work than anybody waits for."""
 
 
-def working(sandbox: Sandbox) -> "subprocess.Popen[str]":
+def working(sandbox: Sandbox) -> Forked:
     """A worker in the middle of a solve that does not end by itself."""
     worker = sandbox.start(FIND + "work()")
     told = FIND + "print(TaskProgress.objects.get().phase)"

@@ -314,7 +314,7 @@ def usages(draw: st.DrawFn) -> tuple[list[settle.Cell], dict[int, int], int, int
 
 
 @given(usages())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_conservation_for_any_delivery(
     usage: tuple[list[settle.Cell], dict[int, int], int, int, int],
 ) -> None:

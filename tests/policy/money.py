@@ -284,7 +284,8 @@ def submit(voucher: Voucher, statement: Statement, **named: Any) -> Redemption:
 
 
 def approve(redemption: Redemption, **named: Any) -> Redemption:
-    """Approve it."""
+    """Approve it, having seen that the invoice belongs to the statement."""
+    named.setdefault("findings", {"invoice": True})
     return redemptions.approve(SYSTEM, redemption=redemption, **named)
 
 

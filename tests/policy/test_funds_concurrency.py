@@ -79,7 +79,9 @@ def test_two_hundred_redemptions_of_one_voucher_share_exactly_what_it_holds() ->
     assert set(codes(answers)) <= {"done", "invoice_used", "contract_used"}
     assert all(answer.params["clause"] for answer in answers if isinstance(answer, Refused))
     waiting = list(Redemption.objects.filter(state="submitted"))
-    answers = all_at_once([lambda one=one: redemptions.approve(SYSTEM, redemption=one) for one in waiting * 4])
+    seen = {"invoice": True}
+    approvals = [lambda one=one: redemptions.approve(SYSTEM, redemption=one, findings=seen) for one in waiting * 4]
+    answers = all_at_once(approvals)
     found = codes(answers)
     assert (found["done"], set(found)) == (17, {"done", "redemption_state", "voucher_left"})
     approved = Redemption.objects.filter(state="notice")
@@ -184,7 +186,9 @@ def submit():
         )
 def approve():
     with clock.moved_to(NOON):
-        return redemptions.approve(system, key="approve", redemption=Redemption.objects.get())
+        return redemptions.approve(
+            system, key="approve", redemption=Redemption.objects.get(), findings={"invoice": True}
+        )
 def order():
     with clock.moved_to(NOON + timedelta(days=30)):
         return payouts.order(system, key="order", redemption=Redemption.objects.get())

@@ -11,7 +11,7 @@ from tests.policy.money import NOON, SYSTEM, Money, build, submit
 from huoshui.base import clock
 from huoshui.base.errors import Conflict, Invalid, Refused
 from huoshui.book import services, subsidies
-from huoshui.book.models import Kind, State
+from huoshui.book.models import Kind, State, Statement
 from huoshui.policy import claims
 from huoshui.policy.actions import applications, payouts, redemptions
 from huoshui.policy.claims import Shares
@@ -88,6 +88,23 @@ def test_cost_sharing_that_does_not_add_up_is_a_fault(subsidy: int, concession: 
     assert Shares(paid - subsidy, subsidy, concession, provider, fee).check()
     with pytest.raises(AssertionError):
         Shares(paid - subsidy + 1, subsidy, concession, provider, fee).check()
+
+
+def test_what_a_cancelled_statement_claimed_may_be_claimed_again_by_a_second_person(world: Money, people) -> None:
+    first, second = people("officer"), people("officer")
+    redemption = money.approve(submit(world.voucher(), world.statement()))
+    with money.after_notice(redemption):
+        payout = payouts.order(first, redemption=redemption)
+        money.report(world.bank, payout.statement)
+        whole = {"payout": payout, "amount_fen": payout.amount_fen, "reason": "用途与申报不符"}
+        with pytest.raises(Refused) as refused:
+            payouts.claw_back(first, **whole)
+        assert refused.value.code == "second_person"
+        back = payouts.claw_back(second, **whole)
+        with pytest.raises(Invalid):
+            payouts.claw_back(second, **whole)
+        Statement.objects.filter(pk=back.statement_id).update(state=State.CANCELLED)
+        assert payouts.claw_back(second, **whole).amount_fen == payout.amount_fen
 
 
 def test_a_payout_is_claimed_back_with_a_reason_by_a_statement_of_the_firm(world: Money) -> None:

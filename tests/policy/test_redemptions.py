@@ -22,6 +22,8 @@ from huoshui.policy.models import ClaimedInvoice, Redemption
 from huoshui.registry import actions as registry
 from huoshui.registry.models import Decision
 
+SEEN = {"invoice": True}
+
 
 @pytest.fixture
 def world(db):
@@ -275,9 +277,9 @@ def test_one_person_does_not_ask_and_approve_nor_approve_and_pay(world: Money, p
         both, voucher=world.voucher(), statement=world.statement(), invoices=[InvoiceIn("D1")]
     )
     with pytest.raises(Refused) as refused:
-        redemptions.approve(both, redemption=redemption)
+        redemptions.approve(both, redemption=redemption, findings=SEEN)
     assert refused.value.code == "second_person"
-    redemption = redemptions.approve(first, redemption=redemption)
+    redemption = redemptions.approve(first, redemption=redemption, findings=SEEN)
     with money.after_notice(redemption):
         with pytest.raises(Refused) as refused:
             money.payouts.order(first, redemption=redemption)
@@ -304,8 +306,8 @@ def test_only_the_firm_s_own_people_redeem(world: Money, people) -> None:
         fund_queries.voucher(stranger, voucher.pk)
     redemption = redemptions.submit(agent, voucher=voucher, statement=statement, invoices=[InvoiceIn("C1")])
     with pytest.raises(Forbidden):
-        redemptions.approve(agent, redemption=redemption)
-    assert redemptions.approve(people("officer"), redemption=redemption).state == "notice"
+        redemptions.approve(agent, redemption=redemption, findings=SEEN)
+    assert redemptions.approve(people("officer"), redemption=redemption, findings=SEEN).state == "notice"
     assert redemption.case.kind == "policy.redemption"
     redemption.case.refresh_from_db()
     assert redemption.case.status == "closed"
@@ -453,6 +455,24 @@ def test_an_objection_stops_the_payout_until_it_is_answered(world: Money) -> Non
     assert redeeming.left_on(voucher) == voucher.amount_fen
     assert services.balance(world.authority, Kind.COMMITTED, subject=voucher.label) == 0
     assert services.replay() == []
+
+
+def test_everybody_is_heard_before_the_notice_goes_on(world: Money) -> None:
+    redemption = money.approve(submit(world.voucher(), world.statement()))
+    for text in ("异议甲", "异议乙"):
+        redemptions.object_to(SYSTEM, redemption=redemption, objector=world.other, text=text)
+    assert redemptions.answer_objection(SYSTEM, redemption=redemption, upheld=False, text="不成立").state == "objected"
+    assert redemptions.answer_objection(SYSTEM, redemption=redemption, upheld=False, text="不成立").state == "notice"
+
+
+def test_an_officer_says_that_the_invoice_belongs_to_the_statement(world: Money) -> None:
+    redemption = submit(world.voucher(), world.statement())
+    with pytest.raises(Invalid) as missing:
+        redemptions.approve(SYSTEM, redemption=redemption)
+    assert missing.value.problems[0].field == "invoice"
+    with pytest.raises(Refused):
+        redemptions.approve(SYSTEM, redemption=redemption, findings={"invoice": False})
+    assert redemptions.approve(SYSTEM, redemption=redemption, findings=SEEN).state == "notice"
 
 
 def test_an_objection_after_the_notice_is_too_late(world: Money) -> None:

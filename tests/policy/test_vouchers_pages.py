@@ -70,7 +70,7 @@ def test_an_accountant_redeems_a_statement_and_follows_it_to_the_account(
     officer = Client()
     officer.force_login(people("officer").user)
     assert redemption.number in get(officer, "redemptions")
-    post(officer, "redemption_approve", redemption.pk)
+    post(officer, "redemption_approve", redemption.pk, finding_invoice="on")
     redemption.refresh_from_db()
     with money.after_notice(redemption):
         second = Client()
@@ -211,7 +211,8 @@ def test_rest_assesses_redeems_and_orders_within_one_s_own_scope(
     stranger = people("agent", f"party:{world.other.pk}")
     assert call(stranger, f"redemptions/{made['id']}/")[0] == 404
     assert call(agent, f"redemptions/{made['id']}/approve/", {}, "a")[0] in (403, 404)
-    assert call(officer, f"redemptions/{made['id']}/approve/", {}, "b")[1]["state"] == "notice"
+    seen = {"findings": {"invoice": True}}
+    assert call(officer, f"redemptions/{made['id']}/approve/", seen, "b")[1]["state"] == "notice"
     status, told = call(officer, f"redemptions/{made['id']}/payout/", {}, "c")
     assert (status, told["code"]) == (409, "notice_runs")
     redemption = Redemption.objects.get()

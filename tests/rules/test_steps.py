@@ -58,7 +58,7 @@ def by_force(rule: Scoring, standing: dict[str, int], gains: dict[str, list[Gain
 
 
 @given(searches())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_choice_is_better_than_the_plan(problem: Any) -> None:
     rule, standing, gains, efforts = problem
     plan, best = search(rule, standing, gains, efforts), by_force(*problem)

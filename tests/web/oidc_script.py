@@ -1,4 +1,4 @@
-"""Runs one sign-in against an issuer made here: `python oidc_script.py CASE` prints how it ended."""
+"""Runs sign-ins against an issuer made here: `python oidc_script.py CASE…` prints how each ended."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-CASE = sys.argv[1]
+CASE = ""  # the case under way
 KEY, OTHER_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _each in range(2))
 nonce = ""
 
@@ -81,17 +81,19 @@ from django.test import Client  # noqa: E402
 from huoshui.base.models import Assignment, LogRecord, User  # noqa: E402
 
 call_command("migrate", verbosity=0)
-User.objects.create_user("lin", None, name="Lin", is_active=CASE != "inactive")
-client = Client(raise_request_exception=False)
-assert b"/oidc/authenticate/" in client.get("/sign-in/").content
-query = parse_qs(urlsplit(client.get("/oidc/authenticate/").headers["location"]).query)
-nonce = query["nonce"][0]
-client.get("/oidc/callback/", {"code": "c", "state": query["state"][0]})
-people = f"{User.objects.count()} people"
-if found := client.session.get("_auth_user_id"):
-    entries = LogRecord.objects.filter(action="web.signed_in").count()
-    roles = Assignment.objects.count()
-    print(f"signed in as {User.objects.get(pk=found).username}, {roles} roles, {people}, {entries} in the log")
-else:
-    print(f"refused, {people}")
+lin = User.objects.create_user("lin", None, name="Lin")
+for CASE in sys.argv[1:]:
+    User.objects.filter(pk=lin.pk).update(is_active=CASE != "inactive")
+    client = Client(raise_request_exception=False)
+    assert b"/oidc/authenticate/" in client.get("/sign-in/").content
+    query = parse_qs(urlsplit(client.get("/oidc/authenticate/").headers["location"]).query)
+    nonce = query["nonce"][0]
+    client.get("/oidc/callback/", {"code": "c", "state": query["state"][0]})
+    people = f"{User.objects.count()} people"
+    if found := client.session.get("_auth_user_id"):
+        entries = LogRecord.objects.filter(action="web.signed_in").count()
+        roles = Assignment.objects.count()
+        print(f"signed in as {User.objects.get(pk=found).username}, {roles} roles, {people}, {entries} in the log")
+    else:
+        print(f"refused, {people}")
 server.shutdown()

@@ -75,6 +75,11 @@ class Actor:
         """The owner of idempotency keys: tokens of one person share them with that person."""
         return self.label.partition("/")[0]
 
+    @property
+    def limited_to(self) -> str:
+        """The one scope that the actor's token is limited to; empty: none."""
+        return self.token.scope if self.token else ""
+
     @cached_property
     def _grants(self) -> list[tuple[frozenset[str], str]]:
         if self.user is None or self.user.pk is None or not self.user.is_active:
@@ -99,12 +104,14 @@ class Actor:
     def can(self, permission: str, obj: Scoped | None = None) -> bool:
         """True when the permission is held everywhere or, given an object, in one of its scopes.
 
-        Without an object: true when it is held anywhere (to show a page or a button).
+        Without an object: true when it is held anywhere (to show a page or a button). A token that is limited to one
+        object reaches only what lies in that object's scope too.
         """
         scopes = self.scopes(permission)
         if obj is None:
-            return bool(scopes)
-        return EVERYWHERE in scopes or bool(scopes & obj.access_scopes())
+            return bool(scopes) and not self.limited_to
+        reached = obj.access_scopes()
+        return (EVERYWHERE in scopes or bool(scopes & reached)) and (not self.limited_to or self.limited_to in reached)
 
     def require(self, permission: str, obj: Scoped | None = None) -> None:
         """Raises Forbidden unless `can`."""
@@ -126,12 +133,12 @@ M = TypeVar("M", bound=models.Model)
 def visible(queryset: "models.QuerySet[M]", actor: Actor, permission: str) -> "models.QuerySet[M]":
     """The rows in which the actor holds the permission. The model's `scope_filter(scopes) -> Q` says how."""
     scopes = actor.scopes(permission)
-    if EVERYWHERE in scopes:
-        return queryset
     if not scopes:
         return queryset.none()
     model: Any = queryset.model
-    return queryset.filter(model.scope_filter(scopes))
+    if actor.limited_to:
+        queryset = queryset.filter(model.scope_filter({actor.limited_to}))
+    return queryset if EVERYWHERE in scopes else queryset.filter(model.scope_filter(scopes))
 
 
 def get_visible(queryset: "models.QuerySet[M]", actor: Actor, permission: str, **lookup: Any) -> M:

@@ -95,6 +95,21 @@ def action(
     return wrap
 
 
+def rehearse(run: Callable[[], R]) -> R:
+    """Do what `run` does and take it all back: what it returns says what would happen, what it raises why not.
+
+    Nothing stays, neither rows nor log records; so it must do nothing outside the database.
+    """
+    token = _pending.set([])
+    try:
+        with transaction.atomic():
+            found = run()
+            transaction.set_rollback(True)
+        return found
+    finally:
+        _pending.reset(token)
+
+
 def _run(act: Act, function: Callable[..., R], kwargs: dict[str, Any], secret: frozenset[str]) -> R:
     outer = _pending.get()
     mine: list[LogRecord] = []

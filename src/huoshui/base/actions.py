@@ -107,9 +107,13 @@ def withdraw(act: Act, *, assignment: Assignment) -> Assignment:
 
 
 @action("base.token.issue")
-def issue_token(act: Act, *, name: str, permissions: list[str], days: int = 90) -> dict[str, str]:
+def issue_token(
+    act: Act, *, name: str, permissions: list[str], days: int = 90, within: access.Scoped | None = None,
+    scope: str = "", spending_limit_fen: int | None = None,
+) -> dict[str, str]:
     """Issue an API token for oneself, with a part of one's own permissions.
 
+    `within` and its scope `scope`: the one object to which the token is limited, such as a booking of cards.
     Returns {"id", "secret"}; the secret is shown this once (so the call takes no idempotency key).
     """
     user = act.actor.user
@@ -121,14 +125,19 @@ def issue_token(act: Act, *, name: str, permissions: list[str], days: int = 90) 
     if user.tokens.filter(revoked_at=None, expires_at__gt=act.at).count() >= TOKENS_PER_USER_MAX:
         raise invalid("name", name, _("at most %(max)s tokens at a time") % {"max": TOKENS_PER_USER_MAX})
     for permission in permissions:
-        if permission not in access.permissions or not act.actor.can(permission):
+        if permission not in access.permissions or not act.actor.can(permission, within):
             raise invalid("permissions", permission, _("not one of your permissions"))
+    if (within is not None) != (scope != "") or (within is not None and scope not in within.access_scopes()):
+        raise AssertionError("a token is limited to a scope of the object it is within")
+    if spending_limit_fen is not None and spending_limit_fen <= 0:
+        raise invalid("spending_limit", spending_limit_fen, _("must be greater than zero"))
     secret = new_token()
     token = Token.objects.create(
-        user=user, name=name, digest=token_digest(secret), permissions=permissions,
-        created_at=act.at, expires_at=act.at + timedelta(days=days),
+        user=user, name=name, digest=token_digest(secret), permissions=permissions, scope=scope,
+        spending_limit_fen=spending_limit_fen, created_at=act.at, expires_at=act.at + timedelta(days=days),
     )
-    act.record(token, {"owner": user, "permissions": permissions, "expires_at": token.expires_at})
+    facts = {"owner": user, "permissions": permissions, "expires_at": token.expires_at}
+    act.record(token, facts | {"scope": scope, "spending_limit_fen": spending_limit_fen})
     return {"id": str(token.pk), "secret": secret}
 
 

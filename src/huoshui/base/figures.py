@@ -20,7 +20,7 @@ Cell = str | Number | None
 ROWS_MAX, COLUMNS_MAX, SERIES_MAX, NAME_COLUMNS_MAX = 200, 800, 6, 20
 NOTHING = "—"
 WIDTH, NARROW = 720, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 14, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 24, 30
 _INK, _SOFT, _GRID, _PAPER = "var(--ink,#16242d)", "var(--ink-soft,#4a5b66)", "var(--line,#d5dee2)", "var(--paper,#fff)"
 # Seven steps of one hue, evenly darker: readable in grey.
 SCALE = ("#edf5f7", "#cfe5eb", "#a6d0db", "#74b4c5", "#43919f", "#1f6b7c", "#0a4353")
@@ -158,7 +158,7 @@ def _axes(ticks: Sequence[float], columns: Sequence[str], height: float, unit: s
         y = _TOP + height - height * (tick - low) / (high - low)
         parts += [_line(_LEFT, y, WIDTH - _RIGHT, y), _text(_LEFT - 8, y + 4, _figure(tick), "end")]
     if unit:
-        parts.append(_text(0, _TOP - 2, unit, size=11))
+        parts.append(_text(0, 9, unit, size=11))
     step = plot / (len(columns) if centred else max(len(columns) - 1, 1))
     longest = max(_columns_wide(name) for name in columns)
     every = max(1, ceil((longest * 6.4 + 14) / step))

@@ -86,12 +86,18 @@ class Assignment(models.Model):
 
 
 class Token(models.Model):
-    """An API token: only its digest is kept. `permissions` narrows what its owner may do."""
+    """An API token: only its digest is kept. `permissions` narrows what its owner may do, `scope` where.
+
+    `scope` names one object, such as `jobs.booking:12`; `spending_limit_fen` is the most that drafts made with the
+    token may cost together (none: it may not spend).
+    """
 
     user = models.ForeignKey(User, models.CASCADE, related_name="tokens")
     name = models.CharField(_("name"), max_length=100)
     digest = models.CharField(max_length=64, unique=True)
     permissions = models.JSONField(default=list)
+    scope = models.CharField(max_length=60, blank=True)
+    spending_limit_fen = models.BigIntegerField(_("spending limit"), null=True, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -61,12 +61,13 @@ class StatementOut(Schema):
 
 
 class LineOut(Schema):
-    """A line; `amount` includes VAT."""
+    """A line; `amount` includes VAT. Card-time is in milli-card-hours or, counted by an engine, card-seconds."""
 
     position: int
     payee: int = Field(alias="payee_id")
     kind: str
     quantity_mch: int | None
+    card_seconds: int | None
     price_mfen: int | None
     amount: int
     vat_bps: int

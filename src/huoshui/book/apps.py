@@ -18,10 +18,10 @@ class BookConfig(AppConfig):
         permissions.grant()
         group = _("Book")
         nav.register(
-            nav.Entry(group, _("Accounts"), "book:accounts", permissions.READ, 50),
-            nav.Entry(group, _("Statements"), "book:statements", permissions.READ, 51),
-            nav.Entry(group, _("Bank reports"), "book:bank", permissions.READ, 52),
-            nav.Entry(group, _("Proofs"), "book:proofs", "", 53),
+            nav.Entry(group, _("Accounts"), "book:accounts", permissions.READ, 81),
+            nav.Entry(group, _("Statements"), "book:statements", permissions.READ, 82),
+            nav.Entry(group, _("Bank reports"), "book:bank", permissions.READ, 83),
+            nav.Entry(group, _("Proofs"), "book:proofs", "", 84),
         )
         panels.register(
             panels.Panel("book.accounts", _("Accounts"), "book/_panel.html", panel.context, permissions.READ, 30)

@@ -18,6 +18,7 @@ from huoshui.base import clock
 from huoshui.base.act import Act
 from huoshui.base.errors import Refused
 from huoshui.base.models import LogRecord
+from huoshui.book import words
 from huoshui.book.models import AUTHORITY, INT64_MAX, Account, Balance, Entry, Kind, Posting, sign_of
 from huoshui.registry.models import Party
 
@@ -196,7 +197,7 @@ def _over_limit(key: Key, has: int, needs: int) -> Refused:
         % {
             "party": Party.objects.filter(pk=key.party).values_list("name", flat=True).first() or key.party,
             "kind": Kind(key.kind).label,
-            "asset": key.asset,
+            "asset": words.unit(key.asset),
             "has": show(abs(has), key.asset),
             "needs": show(abs(needs), key.asset),
         },

@@ -197,6 +197,8 @@ class Statement(models.Model):
 class StatementLine(AppendOnly):
     """One line: card-time at a price, or a fixed amount. Negative lines are concessions and credits.
 
+    Card-time is `quantity_mch` (milli-card-hours) or, counted by an engine, `card_seconds`.
+
     Prices include VAT. `description` is a code with parameters, which faces put into words.
     """
 
@@ -205,6 +207,7 @@ class StatementLine(AppendOnly):
     payee = models.ForeignKey(Party, models.PROTECT, related_name="statement_lines", verbose_name=_("payee"))
     kind = models.SlugField(_("kind"), max_length=30)
     quantity_mch = models.BigIntegerField(_("card-hours"), null=True)
+    card_seconds = models.BigIntegerField(_("card-seconds"), null=True)
     price_mfen = models.BigIntegerField(_("price (1/1000 fen per card-hour)"), null=True)
     amount = models.BigIntegerField(_("amount"))
     vat_bps = models.PositiveSmallIntegerField(_("VAT rate"))
@@ -219,7 +222,9 @@ class StatementLine(AppendOnly):
         constraints = [
             models.UniqueConstraint(fields=["statement", "position"], name="statement_line_once"),
             models.CheckConstraint(
-                condition=Q(price_mfen__isnull=True) | Q(quantity_mch__gte=0, price_mfen__gte=0, amount__gte=0),
+                condition=Q(price_mfen__isnull=True)
+                | Q(quantity_mch__gte=0, card_seconds__isnull=True, price_mfen__gte=0, amount__gte=0)
+                | Q(card_seconds__gte=0, quantity_mch__isnull=True, price_mfen__gte=0, amount__gte=0),
                 name="line_price_has_quantity",
             ),
             models.CheckConstraint(condition=Q(vat_bps__lte=10_000), name="line_vat_is_a_share"),

@@ -246,4 +246,5 @@ def record(actor: Actor, pk: int) -> LogRecord:
 def _concerns(actor: Actor, record: LogRecord) -> bool:
     moved = Account.objects.filter(entries__posting__record=record)
     told = Statement.objects.filter(Q(events__record=record) | Q(lines__record=record))
-    return visible(moved, actor, READ).exists() or visible(told, actor, READ).exists()
+    taken_in = BankFile.objects.filter(record=record)
+    return any(visible(rows, actor, READ).exists() for rows in (moved, told, taken_in))

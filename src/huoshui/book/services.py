@@ -58,6 +58,8 @@ __all__ = [
 ]  # fmt: skip
 
 LINES_MAX = 5_000
+MFEN_SECONDS = 3_600_000
+"""Card-seconds × price (1/1000 fen per card-hour) over this is fen."""
 EVENT = StatementEvent.What
 Hook = Callable[[Act, LogRecord, list[Statement]], None]
 _accepted: dict[str, Hook] = {}
@@ -233,7 +235,8 @@ def release_commitment(
 class LineDraft:
     """A line to be: card-time at a price (1/1000 fen per card-hour), or a fixed amount in fen.
 
-    The amount of card-time at a price is floor(milli-card-hours × price / 1,000,000), floored once per line.
+    The amount of card-time at a price is floor(milli-card-hours × price / 1,000,000), or floor(card-seconds × price /
+    3,600,000) where an engine counted it, floored once per line.
     A negative amount is a concession or a credit. `description` is a code with `params`; `evidence` a SHA-256 digest.
     """
 
@@ -243,6 +246,7 @@ class LineDraft:
     description: str
     amount: int | None = None
     quantity_mch: int | None = None
+    card_seconds: int | None = None
     price_mfen: int | None = None
     params: dict[str, Any] = field(default_factory=dict)
     evidence: str = ""
@@ -254,6 +258,9 @@ class LineDraft:
             assert self.amount is not None, "a line without price needs an amount"
             return self.amount
         assert self.amount is None, "quantity and price give the amount"
+        if self.card_seconds is not None:
+            assert self.quantity_mch is None, "card-time is counted once"
+            return self.card_seconds * self.price_mfen // MFEN_SECONDS
         assert self.quantity_mch is not None, "a price needs a quantity"
         return terms.amount_fen(self.quantity_mch, self.price_mfen) // 1000
 
@@ -305,8 +312,8 @@ def _add_lines(record: LogRecord, statement: Statement, lines: Sequence[LineDraf
     StatementLine.objects.bulk_create(
         StatementLine(
             statement=statement, position=position, payee=line.payee, kind=line.kind, quantity_mch=line.quantity_mch,
-            price_mfen=line.price_mfen, amount=line.total, vat_bps=line.vat_bps, description=line.description,
-            params=canonical.plain(line.params), evidence=line.evidence, record=record,
+            card_seconds=line.card_seconds, price_mfen=line.price_mfen, amount=line.total, vat_bps=line.vat_bps,
+            description=line.description, params=canonical.plain(line.params), evidence=line.evidence, record=record,
         )
         for position, line in enumerate(lines, last + 1)
     )
@@ -339,8 +346,9 @@ def issue_statement(
 ) -> Statement:
     """Tell the payer what is owed to whom. Moves nothing: that is `accept`'s part.
 
-    Secured statements are paid out of what is committed under `subject`; with `final`, accepting releases what is left
-    of it. Each payee's lines must not sum below zero (a payee who owes gets a statement of its own, not secured).
+    Secured statements are paid out of what is committed under `subject`; once a `final` one is accepted, what no open
+    one needs is released. Each payee's lines must not sum below zero (a payee who owes gets a statement of its own, not
+    secured).
     `earmark`: the limit that was drawn on; `signed_on`, `used`: day of the contract, first and last day of use.
     """
     used_from, used_to = used or (None, None)
@@ -437,13 +445,27 @@ def accept_many(
         if total:
             owed = [Leg(payee, Kind.RECEIVABLE, statement.asset, label, amount) for payee, amount in net.items()]
             working.post([*owed, Leg(statement.payer_id, Kind.RECEIVABLE, statement.asset, label, -total)], "book.owed")
-        if statement.secured and statement.final:
-            rest = working[item.key(Kind.COMMITTED)]
-            _move(working, item, Kind.COMMITTED, Kind.LIMIT, rest, "book.release_commitment")
+        if statement.secured:
+            spare = _spare(statement, working[item.key(Kind.COMMITTED)])
+            _move(working, item, Kind.COMMITTED, Kind.LIMIT, spare, "book.release_commitment")
         _event(act, record, statement, what, State.ACCEPTED if total else State.PAID, amount=total)
     working.write()
     _call(_accepted, act, record, found)
     return found
+
+
+def _spare(statement: Statement, committed: int) -> int:
+    """What of a commitment is needed no more when a statement is accepted: nothing while others may follow; once the
+    final one is accepted, what is left beyond those that are still open."""
+    others = list(
+        Statement.objects.filter(
+            secured=True, payer=statement.payer_id, subject=statement.subject, asset=statement.asset,
+            earmark=statement.earmark,
+        ).exclude(pk=statement.pk)
+    )  # fmt: skip
+    if not statement.final and not any(one.final and one.state in (State.ACCEPTED, State.PAID) for one in others):
+        return 0
+    return max(committed - sum(statement_total(one) for one in others if one.state in OPEN), 0)
 
 
 def _accept_keys(statement: Statement, net: dict[int, int]) -> list[Key]:

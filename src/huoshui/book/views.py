@@ -148,13 +148,14 @@ def statement_file(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     context = _statement(request, pk)
     headers = [
         _("statement number"), _("line"), _("payee"), _("USCC"), _("kind"), _("what for"), _("card-hours"),
-        _("price (yuan per card-hour)"), _("amount (yuan, VAT included)"), _("VAT (yuan)"), _("evidence"),
+        _("card-seconds"), _("price (yuan per card-hour)"), _("amount (yuan, VAT included)"), _("VAT (yuan)"),
+        _("evidence"),
     ]  # fmt: skip
     rows = [
         [
             context["statement"].number, line.position, line.payee.name, line.payee.uscc, words.line_kind(line.kind),
             words.line(line.description, line.params), queries.scaled(line.quantity_mch, 3),
-            queries.scaled(line.price_mfen, 5), export.yuan(line.amount),
+            line.card_seconds, queries.scaled(line.price_mfen, 5), export.yuan(line.amount),
             export.yuan(queries.vat_of(line.amount, line.vat_bps)), line.evidence,
         ]
         for line in context["lines"]

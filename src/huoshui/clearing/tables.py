@@ -40,9 +40,11 @@ XLSX_ERRORS = (
     ValueError,
     TypeError,
     SyntaxError,
-    NotImplementedError,
+    EOFError,
+    RuntimeError,
 )
-"""What a broken workbook makes zipfile and openpyxl raise."""
+"""What a broken workbook makes zipfile and openpyxl raise: RuntimeError where it says that it is encrypted, or is
+packed in a way that Python does not know."""
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 """China has kept one offset without summer time since 1991."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -391,6 +393,10 @@ class Column:
         """The header as people's files write it."""
         return f"{self.name}{'_yuan' if self.is_money else ''}{':KEY' if self.family else ''}"
 
+    def both(self) -> str:
+        """The header in both languages, for a message."""
+        return f"{self.zh} ({self.shown()})" if self.zh else self.shown()
+
 
 @dataclass(frozen=True)
 class Parsed:
@@ -409,7 +415,7 @@ def parse(text: Text, columns: Sequence[Column]) -> Parsed:
     for position, header in enumerate(text.headers):
         found = _column_of(header, columns)
         if found is None:
-            known = ", ".join(column.shown() for column in columns)
+            known = ", ".join(column.both() for column in columns)
             faults.append(Fault(text.table, None, "header", header, "known_column", {"known": known}))
             continue
         column, unit, key = found
@@ -420,7 +426,7 @@ def parse(text: Text, columns: Sequence[Column]) -> Parsed:
     for column in columns:
         if not column.family and column.name not in values:
             if column.required:
-                faults.append(Fault(text.table, None, "header", column.shown(), "required"))
+                faults.append(Fault(text.table, None, "header", column.both(), "required"))
             values[column.name] = [column.default] * len(text.numbers)
     if faults:
         raise BadTable(faults)

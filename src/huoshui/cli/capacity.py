@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from rich.table import Table
 
 from huoshui.clearing import tables
 from huoshui.clearing.tables import BadTable, Text
+from huoshui.cli.folders import replacing
 
 clear_app = typer.Typer(no_args_is_help=True, help="Clear offers against needs.")
 formats_app = typer.Typer(no_args_is_help=True, help="Print the columns of the tables that commands read.")
@@ -164,20 +163,10 @@ def _check_target(out: Path) -> None:
 
 
 def _write(out: Path, files: dict[str, bytes]) -> None:
-    """All files in a new directory that then takes its place: a reader sees the old round or the new one."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    """All files of a cleared round."""
+    with replacing(out) as fresh:
         for name, data in files.items():
             (fresh / name).write_bytes(data)
-        fresh.chmod(0o755)
-        old = fresh.with_name(f"{fresh.name}.old")
-        if out.exists():
-            out.rename(old)
-        fresh.rename(out)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _public_failures(path: Path, problem: Any, result: Any) -> list[str]:

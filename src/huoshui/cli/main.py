@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from huoshui.cli import capacity, registry, rules
+from huoshui.cli import capacity, gateway, mcp, registry, rules
 
 SERVER = "huoshui.cli.server"
 """Module with a Typer `app` whose commands need Django."""
@@ -33,6 +33,9 @@ app.add_typer(capacity.formats_app, name="formats")
 app.add_typer(registry.app, name="registry")
 app.add_typer(rules.rules_app, name="rules")
 app.command()(capacity.verify)
+app.command()(mcp.mcp)
+app.command()(gateway.gateway)
+app.command(name="gateway-check")(gateway.check)
 
 if __name__ == "__main__":
     app()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from huoshui.clearing import tables
+from huoshui.cli.folders import replacing
 from huoshui.rules import words
 from huoshui.rules.entity_tables import ROW, Source, parse, recognise
 from huoshui.rules.evaluate import evaluate
@@ -58,16 +58,11 @@ def run(
     sources, left_out = _recognised(headers, fields, on)
     _say_columns(sources, left_out, wanted, tongue)
     carried = [header for header in headers if header.strip().lower() in IDENTIFIERS][:1]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        start = time.monotonic()
+    start = time.monotonic()
+    with replacing(out) as fresh:
         summary = _evaluate_parts(packs, library, parts, height, sources, carried, on, Stage(stage), fresh)
         summary |= {"on": on.isoformat(), "stage": stage, "entities": entities.name}
         (fresh / SUMMARY).write_text(json.dumps(summary, ensure_ascii=False, indent=1), encoding="utf-8")
-        _replace(out, fresh)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     _print_summary(summary, known, out, time.monotonic() - start, tongue)
 
 
@@ -250,16 +245,6 @@ def _count(result: pl.DataFrame, counts: dict[str, int]) -> None:
 
 def _met_fen(result: pl.DataFrame) -> int:
     return int(result.filter(pl.col("verdict") == Verdict.MET.value)["amount_fen"].sum() or 0)
-
-
-def _replace(out: Path, fresh: Path) -> None:
-    """The new folder takes the place of the old one: a reader sees one or the other."""
-    fresh.chmod(0o755)
-    old = fresh.with_name(f"{fresh.name}.old")
-    if out.exists():
-        out.rename(old)
-    fresh.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _print_summary(summary: dict[str, Any], known: Mapping[str, Pack], out: Path, seconds: float, tongue: str) -> None:

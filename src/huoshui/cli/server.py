@@ -5,6 +5,7 @@ the steps one by one (docs/operations.md).
 """
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from huoshui.base import messages
+from huoshui.cli import gateway, mcp
 from huoshui.cli.backup import BackupFailed, backup, keep_files
 from huoshui.cli.supervisor import Child, Supervisor
 
@@ -34,6 +36,12 @@ Demo = Annotated[bool, typer.Option("--demo", envvar="HUOSHUI_DEMO", help="Load 
 Processes = Annotated[int, typer.Option(min=1, max=64, help="Web processes (one for SQLite).")]
 Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of each web process.")]
 Workers = Annotated[int, typer.Option(min=0, max=64, help="Background workers.")]
+GatewayPort = Annotated[
+    int, typer.Option(envvar="HUOSHUI_GATEWAY_PORT", min=0, max=65535, help="Port of the model gateway (0: none).")
+]
+McpPort = Annotated[
+    int, typer.Option(envvar="HUOSHUI_MCP_PORT", min=0, max=65535, help="Loopback port of the agents' tools (0: none).")
+]
 NoBackup = Annotated[bool, typer.Option("--no-backup", help="Migrate without a copy of the database.")]
 
 
@@ -173,11 +181,25 @@ def _reap_forever() -> None:
 
 
 @app.command()
+def runner() -> None:
+    """Run what was booked on the sites' engines: reserve, start, watch, account for. One for each installation."""
+    setup()
+    from huoshui.base import access
+    from huoshui.jobs.runner import run_forever
+
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_signal: over.set())
+    run_forever(access.system("runner"), over)
+
+
+@app.command()
 def serve(
-    host: Host = "127.0.0.1", port: Port = 8000, processes: Processes = 1, threads: Threads = 4, workers: Workers = 1
-) -> None:
-    """Serve the console and the REST API, with background workers. Ends on Ctrl+C or SIGTERM."""
-    _require_free(host, port)
+    host: Host = "127.0.0.1", port: Port = 8000, processes: Processes = 1, threads: Threads = 4, workers: Workers = 1,
+    gateway_port: GatewayPort = gateway.PORT, mcp_port: McpPort = 0,
+) -> None:  # fmt: skip
+    """Serve console, REST API and model gateway, with background workers and the runner. Ends on Ctrl+C or SIGTERM."""
+    for wanted in filter(None, (port, gateway_port, mcp_port)):
+        _require_free(host, wanted)
     setup()
     from django.conf import settings
 
@@ -190,6 +212,14 @@ def serve(
     ]
     background = [sys.executable, "-m", "huoshui.cli.main", "worker"]
     children = [Child("web", web), *(Child(f"worker {number + 1}", background) for number in range(workers))]
+    children.append(Child("runner", [sys.executable, "-m", "huoshui.cli.main", "runner"]))
+    os.environ["HUOSHUI_GATEWAY_PORT"] = str(gateway_port or gateway.PORT)  # ready commands name the gateway's address
+    if gateway_port:
+        children.append(Child("gateway", gateway.command(host, gateway_port)))
+        console.print(f"Model calls go to http://{host}:{gateway_port}/v1")
+    if mcp_port:
+        children.append(Child("mcp", mcp.command(mcp_port)))
+        console.print(f"Agents connect to http://127.0.0.1:{mcp_port}/mcp")
     if settings.DEMO:
         _print_sign_ins()
     console.print(f"Huoshui is at http://{host}:{port}/ (Ctrl+C ends it)")
@@ -197,11 +227,15 @@ def serve(
 
 
 @app.command()
-def run(host: Host = "127.0.0.1", port: Port = 8000, demo: Demo = False, no_backup: NoBackup = False) -> None:
+def run(
+    host: Host = "127.0.0.1", port: Port = 8000, demo: Demo = False, no_backup: NoBackup = False,
+    gateway_port: GatewayPort = gateway.PORT, mcp_port: McpPort = 0,
+) -> None:  # fmt: skip
     """Back up, migrate, load the demo when asked, and serve."""
-    _require_free(host, port)
+    for wanted in filter(None, (port, gateway_port, mcp_port)):
+        _require_free(host, wanted)
     _prepare(demo, no_backup)
-    serve(host=host, port=port, processes=1, threads=4, workers=1)
+    serve(host=host, port=port, processes=1, threads=4, workers=1, gateway_port=gateway_port, mcp_port=mcp_port)
 
 
 @app.command(name="backup")

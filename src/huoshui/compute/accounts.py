@@ -227,8 +227,9 @@ def _reserved_parts(requests: Sequence[Request], kind: Kind) -> dict[int, list[_
     """The reserved balances of each request, oldest expiry first, by the request's key."""
     wanted = {request.pk for request in requests}
     rows = Account.objects.filter(
-        party__in={request.entity_id for request in requests}, kind=kind, asset=SCH, balance__amount__gt=0
-    )
+        party__in={request.entity_id for request in requests}, kind=kind, asset=SCH, balance__amount__gt=0,
+        subject__startswith="compute.request:",
+    )  # fmt: skip
     parts: dict[int, list[_Part]] = defaultdict(list)
     for party, subject in rows.values_list("party_id", "subject"):
         pk = int(subject.partition(":")[2].partition("@")[0])

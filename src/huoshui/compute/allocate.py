@@ -17,7 +17,7 @@ from huoshui.base.models import LogRecord
 from huoshui.book import services
 from huoshui.book.services import Hold
 from huoshui.clearing import capacity
-from huoshui.compute import accounts
+from huoshui.compute import accounts, allocating
 from huoshui.compute.budgets import payer_of, subject_of
 from huoshui.compute.models import Allocation, Request, Round, Run, Share, SlotPrice
 from huoshui.compute.problems import MILLI, Built, terms_of
@@ -169,6 +169,7 @@ def save(act: Act, record: LogRecord, round_: Round, built: Built, served: list[
         request.state = Request.State.SERVED
     Request.objects.bulk_update(requests, ["state"], batch_size=500)
     keep_budgets(act, record, round_, rows)
+    allocating.tell(act, record, rows)
 
 
 def keep_budgets(act: Act, record: LogRecord, round_: Round, rows: list[Allocation]) -> None:

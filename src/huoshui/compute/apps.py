@@ -13,7 +13,7 @@ class ComputeConfig(AppConfig):
         from huoshui.base import apikit, demo, nav, schedule
         from huoshui.book import services
         from huoshui.cases import todo
-        from huoshui.compute import api, book_words, indicators, panel, permissions, tasks
+        from huoshui.compute import api, book_words, indicators, panel, permissions, tasks, tools
         from huoshui.compute import demo as compute_demo
         from huoshui.compute.actions import accounts
         from huoshui.registry import deadlines, panels, roles, timeline
@@ -40,5 +40,6 @@ class ComputeConfig(AppConfig):
         services.on_accepted("compute", accounts.on_accepted)
         indicators.register_all()
         apikit.register("compute", api.router)
+        tools.register()
         schedule.register(tasks.settle, timedelta(hours=1))
         schedule.register(tasks.expire, timedelta(hours=12))

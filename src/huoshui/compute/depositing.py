@@ -7,7 +7,7 @@ card-hours sold at the published slot prices, less the fee of their round; they 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -18,13 +18,26 @@ from django.db.models import F, Max, Min, Sum
 
 from huoshui.base import clock
 from huoshui.base.errors import Missing
-from huoshui.compute.models import Deposit, DepositStretch, Recall, Round, SlotPrice
+from huoshui.compute.models import Deposit, DepositStretch, Pool, Recall, Round, SlotPrice
 from huoshui.compute.problems import energy_price_mfen, live_shares, terms_of
 from huoshui.terms.rounding import BPS
 
 Int64 = npt.NDArray[np.int64]
 HOURS_PER_DAY = 24
 MFEN_PER_FEN = 1000
+Taken = Callable[[Pool, int, int], Int64]
+"""`hook(pool, start_hour, end_hour)`: cards of the pool that something else took, int64[hours]."""
+_taken: list[Taken] = []
+
+
+def on_taken(hook: Taken) -> None:
+    """Add what takes cards of pools beside deposits, such as bookings (called once, from its apps.py)."""
+    _taken.append(hook)
+
+
+def taken(pool: Pool, start: int, end: int) -> Int64:
+    """Cards of a pool that cannot be deposited because something else took them, int64[end−start]."""
+    return sum((hook(pool, start, end) for hook in _taken), np.zeros(end - start, np.int64))
 
 
 @dataclass(frozen=True)

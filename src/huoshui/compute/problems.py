@@ -4,7 +4,8 @@ The solver never sees a publication or a row. Three steps happen here and nowher
 
 * **Offers**: open deposits within the horizon, less what was recalled and less what earlier rounds gave away.
 * **Reserve price** of a card-hour = (base price + energy) / (1 − fee), rounded up to the price step, where
-  energy = watts × PUE × tariff. So the depositor still has its reserve after the fee.
+  energy = watts × PUE × tariff, or watts × the marginal price of the site's energy plan where one is in force. So the
+  depositor still has its reserve after the fee.
 * **Requests**: windows and hours relative to the horizon, transfer lead time and cost from the round terms, and whether
   a request is small or goes first.
 """
@@ -24,6 +25,7 @@ from django.db.models import F, QuerySet
 from huoshui.base import clock
 from huoshui.clearing import capacity
 from huoshui.clearing.capacity.problem import PRICE_MAX
+from huoshui.compute import energy_prices
 from huoshui.compute.models import (
     Allocation,
     CardModel,
@@ -62,7 +64,8 @@ def unpublished(start: int, end: int) -> QuerySet[Round]:
 def energy_price_mfen(site: Site, model: CardModel, hours: Int64) -> Int64:
     """Energy of one card for one hour in 1/1000 fen, rounded up, for hours since the epoch (int64[T], ascending).
 
-    When another tariff comes into force within the hours, it holds from its first day.
+    When another tariff comes into force within the hours, it holds from its first day. Where a hook of `energy_prices`
+    knows what a kWh at the card costs, that stands instead of tariff × PUE.
     """
     days = [clock.local(clock.instant_of(int(hour))).date() for hour in (hours[0], hours[-1])]
     first, last = (publication_in_force("tariff", site.tariff, day) for day in days)
@@ -71,8 +74,9 @@ def energy_price_mfen(site: Site, model: CardModel, hours: Int64) -> Int64:
     if last.pk != first.pk:
         change = clock.hour_of(datetime.combine(last.effective_from, time(), clock.LOCAL))
         per_kwh = np.where(hours < change, per_kwh, last.loaded().hourly_prices(hours, known))
-    watts = model.watts * site.pue_bps
-    return -(-per_kwh * watts // (1000 * BPS))
+    by_tariff = -(-per_kwh * model.watts * site.pue_bps // (1000 * BPS))
+    planned = energy_prices.known(site, hours)
+    return np.where(planned == energy_prices.UNKNOWN, by_tariff, -(-planned * model.watts // 1000))
 
 
 def gross_reserve_mfen(net_mfen: Int64, terms: RoundTerms) -> Int64:

@@ -7,15 +7,16 @@ the one-file verifier `huoshui/clearing/capacity/public_verify.py`.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from huoshui.base import clock, log
+from huoshui.base import canonical, clock, log
 from huoshui.base.errors import Missing, Refused
 from huoshui.base.merkle import inclusion_proof
-from huoshui.base.models import Checkpoint
+from huoshui.base.models import Checkpoint, LogRecord
 from huoshui.clearing import capacity
 from huoshui.clearing.capacity import archive, public_verify
 from huoshui.clearing.capacity import public as capacity_public
@@ -99,19 +100,26 @@ def _unlogged(
 
 
 def _log_part(round_: Round) -> dict[str, Any]:
-    """The record of publishing, its place in the log, and how earlier published roots grew into this one."""
-    import json
-
+    """The records of publishing and of taking the requests in, their places in the log, and how earlier published roots
+    grew into this one."""
     record = round_.record
     assert record is not None, "a published round has its record"
     receipt = log.inclusion(record)
+    frozen = LogRecord.objects.get(subject=canonical.label(round_), action=public_verify.FREEZE)
     earlier = Checkpoint.objects.filter(size__lt=receipt["size"], size__gt=0).order_by("-size")[:20]
+    return _entry(record, receipt) | {
+        "size": receipt["size"],
+        "root": receipt["root"],
+        "frozen": _entry(frozen, log.inclusion(frozen, receipt["size"])),
+        "consistency": {str(point.size): log.consistency(point.size, receipt["size"])["path"] for point in earlier},
+    }
+
+
+def _entry(record: LogRecord, receipt: dict[str, Any]) -> dict[str, Any]:
+    """A record, its payload and its place in the log."""
     return {
         "record": json.loads(receipt["leaf"]),
         "payload": json.loads(record.payload),
         "index": receipt["index"],
-        "size": receipt["size"],
-        "root": receipt["root"],
         "path": receipt["path"],
-        "consistency": {str(point.size): log.consistency(point.size, receipt["size"])["path"] for point in earlier},
     }

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _l
 
 from huoshui.base.errors import Invalid, Problem, Refused
+from huoshui.base.requests import actor_of
+from huoshui.base.views import post_action, show_refusal
 from huoshui.registry.models import Party
 
 FILE_BYTES_MAX = 1 << 20
 """As text in a hidden field it stays below what a form may send; more goes through the REST API or the command line."""
+PREVIEW_ROWS_MAX = 50
 
 
 class UploadForm(forms.Form):
@@ -72,3 +79,44 @@ def faults_of(action: Callable[..., Any], actor: Any, **named: Any) -> tuple[Pro
     except Refused as error:
         return (Problem(_("file"), "", error.message),)
     return ()
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A page that takes in a file: `read(name, bytes)` gives its rows, `action(actor, **{party, rows})` takes them in.
+
+    `party` is the action's name for whose file it is; `summary(rows)` is what the preview says besides; `said(result)`
+    the message when it is done. Either the whole file is taken in or nothing.
+    """
+
+    template: str
+    columns: Any
+    read: Callable[[str, bytes], Sequence[Any]]
+    action: Callable[..., Any]
+    party: str
+    then: str
+    said: Callable[[Any], str]
+    summary: Callable[[Sequence[Any]], dict[str, Any]] = lambda _rows: {}
+
+    def page(self, request: HttpRequest, parties: Any) -> HttpResponse:
+        """The form, the preview, or on to `then`."""
+        form = UploadForm(parties, request.POST or None, request.FILES or None)
+        context: dict[str, Any] = {"form": form, "columns": self.columns}
+        if form.is_valid():
+            data = form.cleaned_data
+            try:
+                rows = self.read(data["name"], data["data"])
+            except Refused as error:
+                show_refusal(form, error)
+                return render(request, self.template, context)
+            named = {self.party: data["party"], "rows": rows}
+            if data["confirmed"]:
+                made = post_action(request, self.action, form, **named)
+                if made is not None:
+                    messages.success(request, self.said(made))
+                    return redirect(self.then)
+            else:
+                found = faults_of(self.action, actor_of(request), **named)
+                shown = {"rows": rows[:PREVIEW_ROWS_MAX], "count": len(rows), "problems": found, "party": data["party"]}
+                context |= shown | self.summary(rows)
+        return render(request, self.template, context)

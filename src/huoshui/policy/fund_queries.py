@@ -13,7 +13,7 @@ from huoshui.book import services
 from huoshui.book.models import Account, Kind, State, Statement, StatementEvent
 from huoshui.policy.models import Application, ClawBack, Fund, Payout, Redemption, Voucher
 from huoshui.policy.permissions import READ
-from huoshui.registry.models import Party, Publication
+from huoshui.registry.models import Publication
 from huoshui.registry.queries import parties_of
 
 LABELS_PER_QUERY = 400
@@ -196,9 +196,3 @@ def waiting_grants() -> QuerySet[Application]:
 def subsidies_on(actor: Actor, statement: Statement) -> list[Redemption]:
     """The redemptions of a statement that the actor may see."""
     return list(redemptions(actor).filter(statement=statement, live=True).order_by("id"))
-
-
-def expected_of(party: Party) -> int:
-    """What redemptions in review would bring a firm, in fen."""
-    rows = Redemption.objects.filter(party=party, state=Redemption.State.SUBMITTED)
-    return rows.aggregate(total=Sum("amount_fen"))["total"] or 0

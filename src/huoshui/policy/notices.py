@@ -131,7 +131,7 @@ def _txt(data: bytes) -> Iterator[str]:
 
 _W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _FALLBACK: Final = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
-_DOCX_ERRORS: Final = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, SyntaxError, NotImplementedError, EOFError)
+_DOCX_ERRORS: Final = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, SyntaxError, RuntimeError, EOFError)
 
 
 def _docx(data: bytes) -> Iterator[str]:
@@ -146,7 +146,7 @@ def _docx(data: bytes) -> Iterator[str]:
         raise
     except DefusedXmlException:
         raise BadNotice("notice_entities") from None
-    except (*_DOCX_ERRORS, RuntimeError):
+    except _DOCX_ERRORS:
         raise BadNotice("notice_docx") from None
     for paragraph in root.iter(f"{_W}p"):
         yield numbers.before(paragraph) + "".join(_runs(paragraph))

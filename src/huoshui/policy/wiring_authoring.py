@@ -13,9 +13,9 @@ def register() -> None:
 
     desk = _("Policies")
     nav.register(
-        nav.Entry(desk, _("Packs"), "policy:packs", READ, 34),
-        nav.Entry(desk, _("Policy calendar"), "policy:expiry", READ, 35),
-        nav.Entry(desk, _("Write packs"), "policy:drafts", AUTHOR, 36),
+        nav.Entry(desk, _("Packs"), "policy:packs", READ, 74),
+        nav.Entry(desk, _("Policy calendar"), "policy:expiry", READ, 75),
+        nav.Entry(desk, _("Write packs"), "policy:drafts", AUTHOR, 76),
     )
     todo.register("policy.successors", pack_queries.successors_due)
     demo.register(74, demo_authoring.load)

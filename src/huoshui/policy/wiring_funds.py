@@ -18,10 +18,10 @@ def register() -> None:
 
     desk = _("Policies")
     nav.register(
-        nav.Entry(desk, _("Vouchers"), "policy:vouchers", READ, 34),
-        nav.Entry(desk, _("Redemptions"), "policy:redemptions", REVIEW, 35),
-        nav.Entry(desk, _("Payouts"), "policy:payouts", READ, 36),
-        nav.Entry(desk, _("Funds"), "policy:funds", "", 37),
+        nav.Entry(desk, _("Vouchers"), "policy:vouchers", READ, 74),
+        nav.Entry(desk, _("Redemptions"), "policy:redemptions", REVIEW, 75),
+        nav.Entry(desk, _("Payouts"), "policy:payouts", READ, 76),
+        nav.Entry(desk, _("Funds"), "policy:funds", "", 77),
     )
     types.register(types.CaseType(
         redemptions.CASE, _("Redemption of a voucher"), target_days=5, legal_days=10, extension_days=5,

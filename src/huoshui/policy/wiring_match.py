@@ -16,8 +16,8 @@ def register() -> None:
 
     desk = _("Policies")
     nav.register(
-        nav.Entry(desk, _("Policy match"), "policy:find", READ, 31),
-        nav.Entry(desk, _("Applications"), "policy:applications", READ, 32),
+        nav.Entry(desk, _("Policy match"), "policy:find", READ, 71),
+        nav.Entry(desk, _("Applications"), "policy:applications", READ, 72),
     )
     types.register(types.CaseType(
         applications.CASE, _("Application for a benefit"), target_days=5, legal_days=20, extension_days=10,

@@ -15,10 +15,10 @@ def register() -> None:
 
     desk = _("Policies")
     nav.register(
-        nav.Entry(desk, _("Who qualifies"), "policy:overview", OVERSEE, 30),
-        nav.Entry(desk, _("Paid without application"), "policy:batches", OVERSEE, 38),
-        nav.Entry(desk, _("Push lists"), "policy:pushes", OVERSEE, 39),
-        nav.Entry(desk, _("R&D costs"), "policy:rd", READ, 39),
+        nav.Entry(desk, _("Who qualifies"), "policy:overview", OVERSEE, 70),
+        nav.Entry(desk, _("Paid without application"), "policy:batches", OVERSEE, 78),
+        nav.Entry(desk, _("Push lists"), "policy:pushes", OVERSEE, 79),
+        nav.Entry(desk, _("R&D costs"), "policy:rd", READ, 79),
     )
     todo.register("policy.batches", outreach_panel.batches_to_confirm)
     todo.register("policy.messages", outreach_panel.messages_to_read)

@@ -64,6 +64,7 @@ RULES: Mapping[str, str | Promise] = {
     "duplicate_key": gettext_lazy("the same key is given twice"),
     "one_key": gettext_lazy("exactly one of these must be given: %(keys)s"),
     "text_characters": gettext_lazy("must not hold control characters"),
+    "tiers": gettext_lazy("each must read from cards / from hours / yuan, such as 64 / 24 / 9.00"),
     "unknown_field": gettext_lazy("no such field here; known fields: %(known)s"),
     "kind_unknown": gettext_lazy("no such kind of publication; known kinds: %(known)s"),
     "mapping": gettext_lazy("must be a mapping"),

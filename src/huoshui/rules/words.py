@@ -14,7 +14,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from .fields import AGE, FIELDS, MONEY, SHARE, Field
+from .fields import FIELDS, MONEY, SHARE, Field
 from .model import (
     Age,
     AllOf,
@@ -198,12 +198,6 @@ def measured(amount: int, measure_of: Measure, pack: Pack, language: str, unit: 
     if isinstance(measure_of, Age):
         return months(amount, language) if unit != "月" else f"{amount} {'个月' if is_chinese(language) else 'months'}"
     return quantity(amount, pack.fields[measure_of.terms[0].field], language, unit if unit in MONEY else None)
-
-
-def unit_factor(unit: str, of: Field | None = None) -> int:
-    """Smallest units in one unit of the text."""
-    known = {SHARE: 100, **MONEY, **AGE}
-    return known.get(unit, 10**of.places if of is not None else 1)
 
 
 # --- measures ---------------------------------------------------------------------------------------------------------

@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from . import calendar, publication, rates, round_terms, tariff
+from . import calendar, exchange_terms, market_terms, publication, rates, round_terms, tariff
 from .calendar import Calendar, CalendarYear, Deadline, Period, local_date
 from .errors import RULES, TermError
+from .exchange_terms import ExchangeTerms
+from .market_terms import MarketTerms
 from .publication import Publication, canonical_bytes, parse
 from .rates import DayCount, Rate, RateSeries, simple_interest_fen
 from .round_terms import NoticeSteps, RoundTerms, Transfer
@@ -34,6 +36,8 @@ from .tariff import Tariff
 KINDS: Final[Mapping[str, Callable[[Publication], Any]]] = MappingProxyType(
     {
         "calendar": calendar.from_publication,
+        "exchange_terms": exchange_terms.from_publication,
+        "market_terms": market_terms.from_publication,
         "rate_series": rates.from_publication,
         "round_terms": round_terms.from_publication,
         "tariff": tariff.from_publication,
@@ -47,8 +51,8 @@ def load(text: str) -> tuple[Publication, Any]:
 
 
 __all__ = [
-    "KINDS", "RULES", "Calendar", "CalendarYear", "DayCount", "Deadline", "MoneyUnit", "NoticeSteps", "Period",
-    "Publication", "Rate", "RateSeries", "RoundTerms", "Rounding", "Tariff", "TermError", "Transfer", "amount_fen",
-    "canonical_bytes", "floor_share", "format_yuan", "load", "local_date", "parse", "parse_money", "parse_yuan",
-    "simple_interest_fen", "split_largest_remainder",
+    "KINDS", "RULES", "Calendar", "CalendarYear", "DayCount", "Deadline", "ExchangeTerms", "MarketTerms", "MoneyUnit",
+    "NoticeSteps", "Period", "Publication", "Rate", "RateSeries", "RoundTerms", "Rounding", "Tariff", "TermError",
+    "Transfer", "amount_fen", "canonical_bytes", "floor_share", "format_yuan", "load", "local_date", "parse",
+    "parse_money", "parse_yuan", "simple_interest_fen", "split_largest_remainder",
 ]

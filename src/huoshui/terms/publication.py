@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ DOCUMENT_NODES_MAX: Final = 40_000
 TEXT_CHARACTERS_MAX: Final = 4_000
 LIST_ITEMS_MAX: Final = 5_000
 INTEGER_MAX: Final = 10**15
+PARSED_MAX: Final = 64
+"""Documents kept as they were read, since each is asked for many times."""
 
 STATUSES: Final = ("draft", "in_force")
 
@@ -275,10 +278,12 @@ class Publication:
         return Fields(self.body, "body")
 
 
+@lru_cache(maxsize=PARSED_MAX)
 def parse(text: str) -> Publication:
     """Read the header of a publication of any kind; its body is checked by the loader of its kind.
 
-    Raises TermError naming the field, the value and the rule.
+    Who asks again for the same text is given the same object: nobody changes it. Raises TermError naming the field,
+    the value and the rule.
     """
     content = parse_yaml(text)
     fields = Fields(content, "")

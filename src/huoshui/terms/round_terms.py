@@ -117,7 +117,8 @@ class RoundTerms:
         return Transfer(0, 0) if listed is None and from_region == to_region else listed
 
 
-def _read_steps(fields: Fields, key: str, value_max: int = 10 * BPS) -> NoticeSteps:
+def read_steps(fields: Fields, key: str, value_max: int = 10 * BPS) -> NoticeSteps:
+    """The table of steps under `key`. Raises TermError."""
     hours, values = list[int](), list[int]()
     for row in fields.rows(key, minimum=1, maximum=STEPS_MAX):
         notice_hours = row.integer("notice_hours", 0, NOTICE_HOURS_MAX)
@@ -174,10 +175,10 @@ def from_publication(publication: Publication) -> RoundTerms:
         reserved_share_bps=fields.integer("reserved_share_bps", 0, BPS),
         small_request_card_hours=fields.integer("small_request_card_hours"),
         priority_classes=_read_classes(fields),
-        displacement_bps=_read_steps(fields, "displacement_bps"),
-        recall_difference_bps=_read_steps(fields, "recall_difference_bps"),
+        displacement_bps=read_steps(fields, "displacement_bps"),
+        recall_difference_bps=read_steps(fields, "recall_difference_bps"),
         shortfall_bps=fields.integer("shortfall_bps", 0, 10 * BPS),
-        cancellation_return_bps=_read_steps(fields, "cancellation_return_bps", BPS),
+        cancellation_return_bps=read_steps(fields, "cancellation_return_bps", BPS),
         early_finish_notice_hours=fields.integer("early_finish_notice_hours", 0, NOTICE_HOURS_MAX),
         contest_working_days=fields.integer("contest_working_days", 0, 250),
         account_expiry_days=fields.integer("account_expiry_days", 1, 3660),

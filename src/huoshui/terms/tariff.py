@@ -92,10 +92,14 @@ class Tariff:
     def _season_by_day(self) -> Mapping[tuple[int, int], int]:
         return {day: index for index, season in enumerate(self.seasons) for day in season.days}
 
-    def day_prices(self, day: dt.date, calendar: Calendar | None = None) -> list[int]:
-        """The 24 hourly prices of a local date. Raises TermError if the tariff has holiday prices and no calendar."""
+    def half_hour_prices(self, day: dt.date, calendar: Calendar | None = None) -> list[int]:
+        """The 48 prices of a local date. Raises TermError if the tariff has holiday prices and no calendar."""
         season = self.seasons[self._season_by_day[day.month, day.day]]
-        halves = season.price_halves(self.flat_price, self.fixed_price, self._overlay(day, calendar))
+        return season.price_halves(self.flat_price, self.fixed_price, self._overlay(day, calendar))
+
+    def day_prices(self, day: dt.date, calendar: Calendar | None = None) -> list[int]:
+        """The 24 hourly prices of a local date, as `half_hour_prices`."""
+        halves = self.half_hour_prices(day, calendar)
         return [(halves[2 * hour] + halves[2 * hour + 1]) // 2 for hour in range(24)]
 
     def _overlay(self, day: dt.date, calendar: Calendar | None) -> HalfHours | None:

@@ -12,6 +12,7 @@ from huoshui.base import access
 from huoshui.base.access import EVERYWHERE, Actor
 from huoshui.base.actions import TOKEN_DAYS_MAX
 from huoshui.base.models import Role
+from huoshui.book.forms import YuanField
 from huoshui.registry.models import Division, Party
 from huoshui.web import actions
 
@@ -100,6 +101,10 @@ class TokenForm(forms.Form):
 
     name = forms.CharField(label=_l("What it is for"), max_length=100)
     days = forms.IntegerField(label=_l("Valid for (days)"), min_value=1, max_value=TOKEN_DAYS_MAX, initial=90)
+    spending_limit_fen = YuanField(
+        label=_l("Drafts may cost together at most (yuan)"), required=False,
+        help_text=_l("For a program that prepares drafts for you; empty: it may prepare nothing that costs money."),
+    )
     permissions = forms.MultipleChoiceField(label=_l("It may"), widget=forms.CheckboxSelectMultiple)
 
     def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:

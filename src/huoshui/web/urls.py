@@ -14,6 +14,12 @@ DESKS = {
     "indicators/": "huoshui.indicators.urls",
     "compute/": "huoshui.compute.urls",
     "policy/": "huoshui.policy.urls",
+    "jobs/": "huoshui.jobs.urls",
+    "market/": "huoshui.market.urls",
+    "exchange/": "huoshui.exchange.urls",
+    "models/": "huoshui.maas.urls",
+    "energy/": "huoshui.energy.urls",
+    "agents/": "huoshui.mcp.urls",
     "api/": "huoshui.api.urls",
 }
 

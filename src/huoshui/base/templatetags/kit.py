@@ -38,6 +38,7 @@ from huoshui.base import clock
 from huoshui.base.errors import Problem
 
 register = template.Library()
+NAVIGATION_OPEN_MAX = 16
 
 NOTHING = "—"
 LEVELS = ("good", "watch", "bad", "none", "info")
@@ -86,6 +87,15 @@ def hours(milli: int | None) -> str:
     whole, rest = divmod(abs(int(milli)), 1000)
     tail = f".{rest:03d}".rstrip("0") if rest else ""
     return f"{'−' if int(milli) < 0 else ''}{whole:,}{tail}"
+
+
+@register.filter
+def card_time(seconds: int | None) -> str:
+    """Card-seconds as hours, minutes and seconds of one card: 7265 → 2:01:05."""
+    if seconds is None or seconds == "":
+        return NOTHING
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60:,}:{minutes % 60:02d}:{rest:02d}"
 
 
 @register.filter
@@ -184,7 +194,7 @@ def tile(
 ) -> SafeString:
     """`{% tile "Idle" 1200|number unit="card-hours" note="next 7 days" level="good" word="enough" %}`: one figure."""
     shown = NOTHING if value is None or value == "" else value
-    small = format_html("<small>{}</small>", unit) if unit else ""
+    small = format_html("<small>{}</small>", unit) if unit and str(shown) != NOTHING else ""
     parts = [
         format_html('<span class="tile-label">{}</span>', label),
         format_html('<span class="tile-value">{}{}</span>', shown, small),
@@ -441,7 +451,8 @@ def post_button(
 def navigation_list(context: Context) -> dict[str, Any]:
     """The navigation that the person may use, the current page marked (longest address that fits).
 
-    An entry whose desk is not mounted is left out.
+    An entry whose desk is not mounted is left out. Beyond NAVIGATION_OPEN_MAX entries only the first group and the
+    present one are unfolded.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for group, entries in context["navigation"].items():
@@ -455,7 +466,13 @@ def navigation_list(context: Context) -> dict[str, Any]:
     fitting = [entry for entries in groups.values() for entry in entries if _within(path, entry["url"])]
     if fitting:
         max(fitting, key=lambda entry: len(entry["url"]))["current"] = True
-    return {"groups": groups}
+    few = sum(map(len, groups.values())) <= NAVIGATION_OPEN_MAX
+    unfolded = {
+        group
+        for place, (group, entries) in enumerate(groups.items())
+        if few or place == 0 or any(entry["current"] for entry in entries)
+    }
+    return {"groups": groups, "unfolded": unfolded}
 
 
 @register.inclusion_tag("base/_services.html", takes_context=True)

@@ -25,6 +25,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'account',
+                'indexes': [
+                    models.Index(fields=['subject'], name='book_accoun_subject_925ad6_idx'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('party', 'kind', 'asset', 'subject'), name='account_once'),
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['limit', 'held', 'committed', 'payable', 'receivable', 'paid'])), name='account_kind'),
+                    models.CheckConstraint(condition=models.Q(('asset', ''), _negated=True), name='account_has_asset'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -40,6 +48,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'bank file',
+                'constraints': [
+                    models.UniqueConstraint(fields=('bank', 'digest'), name='bank_file_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -60,6 +71,13 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'bank report',
+                'indexes': [
+                    models.Index(fields=['bank', 'party', 'kind', 'on'], name='book_bankre_bank_id_07854c_idx'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('bank', 'reference'), name='bank_reference_once'),
+                    models.CheckConstraint(condition=models.Q(('amount__gte', 0)), name='bank_amount_not_negative'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -91,6 +109,12 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'limit grant',
+                'indexes': [
+                    models.Index(fields=['party', 'grantor', 'asset', 'id'], name='book_limitg_party_i_cc11ed_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('amount__gte', 0), ('short__gte', 0)), name='grant_not_negative'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -116,6 +140,12 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'entry',
+                'indexes': [
+                    models.Index(fields=['account', 'id'], name='book_entry_account_bba3e8_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('amount', 0), _negated=True), name='entry_moves_something'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -136,6 +166,13 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'statement',
+                'indexes': [
+                    models.Index(fields=['payer', '-id'], name='book_statem_payer_i_1fb50d_idx'),
+                    models.Index(fields=['state', 'contest_until'], name='book_statem_state_7214a4_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('state__in', ['issued', 'contested', 'accepted', 'paid', 'cancelled'])), name='statement_state'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -163,6 +200,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'invoice',
+                'constraints': [
+                    models.UniqueConstraint(fields=('statement', 'payee', 'number'), name='invoice_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -176,6 +216,11 @@ class Migration(migrations.Migration):
                 ('record', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='base.logrecord')),
                 ('statement', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='book.statement')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['statement', 'id'], name='book_statem_stateme_b92623_idx'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='StatementLine',
@@ -197,6 +242,11 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'statement line',
                 'ordering': ['position'],
+                'constraints': [
+                    models.UniqueConstraint(fields=('statement', 'position'), name='statement_line_once'),
+                    models.CheckConstraint(condition=models.Q(('price_mfen__isnull', True), models.Q(('amount__gte', 0), ('price_mfen__gte', 0), ('quantity_mch__gte', 0)), _connector='OR'), name='line_price_has_quantity'),
+                    models.CheckConstraint(condition=models.Q(('vat_bps__lte', 10000)), name='line_vat_is_a_share'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -209,85 +259,5 @@ class Migration(migrations.Migration):
             options={
                 'constraints': [models.CheckConstraint(condition=models.Q(('sign', 0), models.Q(('amount__gte', 0), ('sign', 1)), models.Q(('amount__lte', 0), ('sign', -1)), _connector='OR'), name='balance_has_its_sign')],
             },
-        ),
-        migrations.AddIndex(
-            model_name='account',
-            index=models.Index(fields=['subject'], name='book_accoun_subject_925ad6_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='account',
-            constraint=models.UniqueConstraint(fields=('party', 'kind', 'asset', 'subject'), name='account_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='account',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['limit', 'held', 'committed', 'payable', 'receivable', 'paid'])), name='account_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='account',
-            constraint=models.CheckConstraint(condition=models.Q(('asset', ''), _negated=True), name='account_has_asset'),
-        ),
-        migrations.AddConstraint(
-            model_name='bankfile',
-            constraint=models.UniqueConstraint(fields=('bank', 'digest'), name='bank_file_once'),
-        ),
-        migrations.AddIndex(
-            model_name='bankreport',
-            index=models.Index(fields=['bank', 'party', 'kind', 'on'], name='book_bankre_bank_id_07854c_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='bankreport',
-            constraint=models.UniqueConstraint(fields=('bank', 'reference'), name='bank_reference_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='bankreport',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gte', 0)), name='bank_amount_not_negative'),
-        ),
-        migrations.AddIndex(
-            model_name='limitgrant',
-            index=models.Index(fields=['party', 'grantor', 'asset', 'id'], name='book_limitg_party_i_cc11ed_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='limitgrant',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gte', 0), ('short__gte', 0)), name='grant_not_negative'),
-        ),
-        migrations.AddIndex(
-            model_name='entry',
-            index=models.Index(fields=['account', 'id'], name='book_entry_account_bba3e8_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='entry',
-            constraint=models.CheckConstraint(condition=models.Q(('amount', 0), _negated=True), name='entry_moves_something'),
-        ),
-        migrations.AddIndex(
-            model_name='statement',
-            index=models.Index(fields=['payer', '-id'], name='book_statem_payer_i_1fb50d_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='statement',
-            index=models.Index(fields=['state', 'contest_until'], name='book_statem_state_7214a4_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='statement',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['issued', 'contested', 'accepted', 'paid', 'cancelled'])), name='statement_state'),
-        ),
-        migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.UniqueConstraint(fields=('statement', 'payee', 'number'), name='invoice_once'),
-        ),
-        migrations.AddIndex(
-            model_name='statementevent',
-            index=models.Index(fields=['statement', 'id'], name='book_statem_stateme_b92623_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='statementline',
-            constraint=models.UniqueConstraint(fields=('statement', 'position'), name='statement_line_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='statementline',
-            constraint=models.CheckConstraint(condition=models.Q(('price_mfen__isnull', True), models.Q(('amount__gte', 0), ('price_mfen__gte', 0), ('quantity_mch__gte', 0)), _connector='OR'), name='line_price_has_quantity'),
-        ),
-        migrations.AddConstraint(
-            model_name='statementline',
-            constraint=models.CheckConstraint(condition=models.Q(('vat_bps__lte', 10000)), name='line_vat_is_a_share'),
         ),
     ]

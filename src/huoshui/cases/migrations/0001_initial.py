@@ -35,6 +35,15 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'case',
+                'indexes': [
+                    models.Index(fields=['status', 'legal_due'], name='cases_case_status_3adc52_idx'),
+                    models.Index(fields=['party', '-id'], name='cases_case_party_i_d00e39_idx'),
+                    models.Index(fields=['handler', 'status'], name='cases_case_handler_8aab77_idx'),
+                    models.Index(fields=['subject'], name='cases_case_subject_c591a2_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('title', ''), _negated=True), name='case_has_title'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -57,6 +66,12 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'case event',
                 'ordering': ['case', 'sequence'],
+                'constraints': [
+                    models.UniqueConstraint(fields=('case', 'sequence'), name='case_event_once'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('kind', 'extended'), _negated=True), ('days__gte', 1), _connector='OR'), name='extension_has_days'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('kind', 'called_back'), _negated=True), ('satisfied__isnull', False), _connector='OR'), name='call_back_has_answer'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('kind', 'assigned'), _negated=True), ('assignee__isnull', False), _connector='OR'), name='assignment_has_assignee'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -71,41 +86,5 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'attachment',
             },
-        ),
-        migrations.AddIndex(
-            model_name='case',
-            index=models.Index(fields=['status', 'legal_due'], name='cases_case_status_3adc52_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='case',
-            index=models.Index(fields=['party', '-id'], name='cases_case_party_i_d00e39_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='case',
-            index=models.Index(fields=['handler', 'status'], name='cases_case_handler_8aab77_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='case',
-            index=models.Index(fields=['subject'], name='cases_case_subject_c591a2_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='case',
-            constraint=models.CheckConstraint(condition=models.Q(('title', ''), _negated=True), name='case_has_title'),
-        ),
-        migrations.AddConstraint(
-            model_name='caseevent',
-            constraint=models.UniqueConstraint(fields=('case', 'sequence'), name='case_event_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='caseevent',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'extended'), _negated=True), ('days__gte', 1), _connector='OR'), name='extension_has_days'),
-        ),
-        migrations.AddConstraint(
-            model_name='caseevent',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'called_back'), _negated=True), ('satisfied__isnull', False), _connector='OR'), name='call_back_has_answer'),
-        ),
-        migrations.AddConstraint(
-            model_name='caseevent',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'assigned'), _negated=True), ('assignee__isnull', False), _connector='OR'), name='assignment_has_assignee'),
         ),
     ]

@@ -55,7 +55,7 @@ def unpack(kind: type[Record], data: bytes) -> Record:
                 if name.endswith(".npy")
             }
         return typing.cast(Record, _put_together(kind, plain, "", arrays))
-    except (zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, EOFError, RuntimeError) as error:
         raise ArchiveError(f"not an archive of a {kind.__name__}: {error}") from error
 
 

@@ -9,18 +9,14 @@ asserted here are what makes int64 arithmetic exact everywhere else, so no later
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
+from huoshui.clearing.columns import Bool, Int32, Int64, ProblemError, check, digest_of, frozen_column
+
+__all__ = ["Bool", "Int32", "Int64", "Problem", "ProblemError"]
 
 HOURS_MAX = 672
 POOLS_MAX = 2_000
@@ -35,21 +31,6 @@ MONEY_MAX = 1_000_000_000_000_000
 """10 billion yuan: the highest budget or transfer cost of one request."""
 MONEY_SUM_MAX = 4_000_000_000_000_000_000
 """The highest sum of budgets, and of reserve cost: below 2**62, so sums and differences fit in int64."""
-
-
-class ProblemError(ValueError):
-    """A column of a problem breaks a rule; the message names the column, the row, the value and the rule."""
-
-
-def _check(ok: Any, column: str, rule: str, values: Any = None) -> None:
-    """Raise ProblemError at the first False of `ok`, showing the offending row and value."""
-    flags = np.asarray(ok)
-    if flags.all():
-        return
-    where = tuple(int(i) for i in np.argwhere(~flags)[0]) if flags.ndim else ()
-    at = f"[{', '.join(map(str, where))}]" if where else ""
-    value = "" if values is None else f" = {np.asarray(values)[where]}"
-    raise ProblemError(f"{column}{at}{value}: must be {rule}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +81,7 @@ class Problem:
     transfer_cost: Int64
 
     def __post_init__(self) -> None:
-        _check(0 < self.hours <= HOURS_MAX, "hours", f"between 1 and {HOURS_MAX}", self.hours)
+        check(0 < self.hours <= HOURS_MAX, "hours", f"between 1 and {HOURS_MAX}", self.hours)
         for name in ("sites", "models", "regions", "deposit_id", "request_id"):
             self._freeze_names(name)
         self._freeze_columns()
@@ -130,15 +111,15 @@ class Problem:
 
     def _freeze_names(self, name: str) -> None:
         names = tuple(str(value) for value in getattr(self, name))
-        _check(len(set(names)) == len(names), name, "without repeated names")
+        check(len(set(names)) == len(names), name, "without repeated names")
         object.__setattr__(self, name, names)
 
     def _freeze_columns(self) -> None:
         size = {"P": len(self.pool_site), "M": len(self.models), "R": len(self.regions), "T": self.hours}
         size |= {"D": len(self.deposit_id), "n": len(self.request_id)}
-        _check(size["P"] <= POOLS_MAX, "pool_site", f"at most {POOLS_MAX} pools", size["P"])
-        _check(size["D"] <= DEPOSITS_MAX, "deposit_id", f"at most {DEPOSITS_MAX} deposits", size["D"])
-        _check(size["n"] <= REQUESTS_MAX, "request_id", f"at most {REQUESTS_MAX} requests", size["n"])
+        check(size["P"] <= POOLS_MAX, "pool_site", f"at most {POOLS_MAX} pools", size["P"])
+        check(size["D"] <= DEPOSITS_MAX, "deposit_id", f"at most {DEPOSITS_MAX} deposits", size["D"])
+        check(size["n"] <= REQUESTS_MAX, "request_id", f"at most {REQUESTS_MAX} requests", size["n"])
         for name, (dtype, axes) in COLUMNS.items():
             shape = tuple(size[axis] for axis in axes)
             object.__setattr__(self, name, frozen_column(name, getattr(self, name), dtype, shape))
@@ -147,36 +128,36 @@ class Problem:
         kinds = (("pool_site", self.sites), ("pool_model", self.models), ("pool_region", self.regions))
         for name, names in kinds:
             column = getattr(self, name)
-            _check((column >= 0) & (column < len(names)), name, f"an index below {len(names)}", column)
+            check((column >= 0) & (column < len(names)), name, f"an index below {len(names)}", column)
         pairs = self.pool_site.astype(np.int64) * len(self.models) + self.pool_model
-        _check(len(np.unique(pairs)) == len(pairs), "pool_site, pool_model", "a different pair for each pool")
+        check(len(np.unique(pairs)) == len(pairs), "pool_site, pool_model", "a different pair for each pool")
         region = np.full(len(self.sites), -1, np.int32)
         region[self.pool_site] = self.pool_region
-        _check(region[self.pool_site] == self.pool_region, "pool_region", "one region per site", self.pool_region)
+        check(region[self.pool_site] == self.pool_region, "pool_region", "one region per site", self.pool_region)
 
     def _check_deposits(self) -> None:
         pool, cards, reserve = self.deposit_pool, self.deposit_cards, self.deposit_reserve
-        _check((pool >= 0) & (pool < self.pools), "deposit_pool", f"an index below {self.pools}", pool)
-        _check((cards >= 0) & (cards <= CARDS_MAX), "deposit_cards", f"0 to {CARDS_MAX}", cards)
-        _check((reserve >= 0) & (reserve <= PRICE_MAX), "deposit_reserve", f"0 to {PRICE_MAX}", reserve)
-        _check(int(cards.sum(dtype=np.int64)) <= CARD_HOURS_MAX, "deposit_cards", f"at most {CARD_HOURS_MAX} in all")
+        check((pool >= 0) & (pool < self.pools), "deposit_pool", f"an index below {self.pools}", pool)
+        check((cards >= 0) & (cards <= CARDS_MAX), "deposit_cards", f"0 to {CARDS_MAX}", cards)
+        check((reserve >= 0) & (reserve <= PRICE_MAX), "deposit_reserve", f"0 to {PRICE_MAX}", reserve)
+        check(int(cards.sum(dtype=np.int64)) <= CARD_HOURS_MAX, "deposit_cards", f"at most {CARD_HOURS_MAX} in all")
 
     def _check_requests(self) -> None:
         cards, hours, early, late = self.cards, self.run_hours, self.earliest, self.deadline
         piece, lead, transfer, budget = self.min_piece, self.lead_hours, self.transfer_cost, self.budget
-        _check((cards >= 1) & (cards <= CARDS_MAX), "cards", f"1 to {CARDS_MAX}", cards)
-        _check((hours >= 0) & (hours <= RUN_HOURS_MAX), "run_hours", f"0 to {RUN_HOURS_MAX}", hours)
-        _check((early >= 0) & (early < late), "earliest", "at least 0 and before the deadline", early)
-        _check(late <= self.hours, "deadline", f"at most the horizon of {self.hours} hours", late)
-        _check((budget >= 0) & (budget <= MONEY_MAX), "budget", f"0 to {MONEY_MAX}", budget)
-        _check(
+        check((cards >= 1) & (cards <= CARDS_MAX), "cards", f"1 to {CARDS_MAX}", cards)
+        check((hours >= 0) & (hours <= RUN_HOURS_MAX), "run_hours", f"0 to {RUN_HOURS_MAX}", hours)
+        check((early >= 0) & (early < late), "earliest", "at least 0 and before the deadline", early)
+        check(late <= self.hours, "deadline", f"at most the horizon of {self.hours} hours", late)
+        check((budget >= 0) & (budget <= MONEY_MAX), "budget", f"0 to {MONEY_MAX}", budget)
+        check(
             (piece >= self.preemptible) & (piece <= HOURS_MAX), "min_piece", f"1 to {HOURS_MAX} if preemptible", piece
         )
-        _check(self.preemptible | (piece == 0), "min_piece", "0 for a rigid request", piece)
-        _check((self.priority >= 0) & (self.priority < 100), "priority", "0 to 99", self.priority)
-        _check((lead >= -1) & (lead <= HOURS_MAX), "lead_hours", f"-1 to {HOURS_MAX}", lead)
-        _check((transfer >= 0) & (transfer <= MONEY_MAX), "transfer_cost", f"0 to {MONEY_MAX}", transfer)
-        _check(sum(budget.tolist()) <= MONEY_SUM_MAX, "budget", f"at most {MONEY_SUM_MAX} in all")
+        check(self.preemptible | (piece == 0), "min_piece", "0 for a rigid request", piece)
+        check((self.priority >= 0) & (self.priority < 100), "priority", "0 to 99", self.priority)
+        check((lead >= -1) & (lead <= HOURS_MAX), "lead_hours", f"-1 to {HOURS_MAX}", lead)
+        check((transfer >= 0) & (transfer <= MONEY_MAX), "transfer_cost", f"0 to {MONEY_MAX}", transfer)
+        check(sum(budget.tolist()) <= MONEY_SUM_MAX, "budget", f"at most {MONEY_SUM_MAX} in all")
 
 
 COLUMNS: dict[str, tuple[type[np.generic], str]] = {
@@ -200,35 +181,3 @@ COLUMNS: dict[str, tuple[type[np.generic], str]] = {
     "transfer_cost": (np.int64, "nR"),
 }
 """dtype and axes of every numeric column of a Problem, in declaration order."""
-
-
-def frozen_column(name: str, values: Any, dtype: type[np.generic], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """A read-only, C-ordered copy of `values` as `dtype`; ProblemError when a value or the shape does not fit."""
-    given = np.asarray(values)
-    _check(given.shape == shape, name, f"of shape {shape}, not {given.shape}")
-    kinds = "b" if dtype is np.bool_ else "iu"
-    _check(given.dtype.kind in kinds or given.size == 0, name, f"{dtype.__name__}, not {given.dtype}")
-    column = np.array(given, dtype=dtype, order="C")
-    _check(column == given, name, f"within {dtype.__name__}", given)
-    column.setflags(write=False)
-    return column
-
-
-def digest_of(kind: str, record: Any) -> str:
-    """sha256 (hex) of a dataclass of ints, strings, tuples and arrays, each tagged by field name, type and shape."""
-    state = hashlib.sha256(kind.encode())
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if isinstance(value, np.ndarray):
-            little = value.astype(value.dtype.newbyteorder("<"), copy=False)
-            state.update(f"\n{field.name}:{value.dtype.name}{list(value.shape)}:".encode())
-            state.update(np.ascontiguousarray(little).tobytes())
-        else:
-            state.update(f"\n{field.name}:{_canonical(value)}".encode())
-    return state.hexdigest()
-
-
-def _canonical(value: int | str | Sequence[Any]) -> str:
-    if isinstance(value, int | str):
-        return f"{len(str(value))}#{value}"
-    return f"[{len(value)};{','.join(_canonical(item) for item in value)}]"

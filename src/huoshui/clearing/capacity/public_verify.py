@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = "huoshui.capacity.public/1"
+FREEZE = "compute.round.freeze"
+FREEZE_SAYS = {"terms", "problem", "commitments_root", "requests", "deposits"}
+"""All that the record of taking the requests in says: nothing of an outcome."""
 DOCUMENT_BYTES_MAX = 1 << 30
 SALT_BYTES = 32
 Json = dict[str, Any]
@@ -199,7 +202,7 @@ def yuan(millifen: int) -> str:
 
 
 def check_commitments(document: Json) -> str:
-    """The commitments are those that were fixed before the round was cleared."""
+    """The commitments have the stated root."""
     commitments = [bytes.fromhex(item) for item in document["commitments"]]
     same("number of commitments", len(commitments), document["statement"]["totals"]["requests"])
     same("root of the commitments", document["statement"]["commitments_root"], merkle_root(commitments).hex())
@@ -296,14 +299,33 @@ def strings(value: Any) -> Iterator[str]:
 def check_log(document: Json) -> str:
     """A record of the log carries the digest of this statement, and the record is in the tree."""
     log = document["log"]
-    record, payload = log["record"], log["payload"]
-    same("payload digest in the record", record["payload"], digest(payload))
-    named = digest(document["statement"]) in strings(payload)
+    named = digest(document["statement"]) in strings(log["payload"])
     need(named, "the record's payload does not carry the digest of this statement")
-    path = [bytes.fromhex(item) for item in log["path"]]
-    leaf, root = leaf_hash(canonical(record)), bytes.fromhex(log["root"])
-    need(included(leaf, log["index"], log["size"], path, root), "the record is not in the tree of the log")
+    check_included(log, log)
     return f"record {log['index']} of {log['size']}"
+
+
+def check_included(entry: Json, log: Json) -> None:
+    """A record with this payload is in the tree of the log."""
+    same("payload digest in the record", entry["record"]["payload"], digest(entry["payload"]))
+    path = [bytes.fromhex(item) for item in entry["path"]]
+    leaf, root = leaf_hash(canonical(entry["record"])), bytes.fromhex(log["root"])
+    need(included(leaf, entry["index"], log["size"], path, root), "the record is not in the tree of the log")
+
+
+def check_frozen(document: Json) -> str:
+    """The requests were taken in, and bound by the root over their commitments, in an earlier record."""
+    log, statement = document["log"], document["statement"]
+    frozen = log["frozen"]
+    record, payload = frozen["record"], frozen["payload"]
+    check_included(frozen, log)
+    same("action and subject", [record["action"], record["subject"]], [FREEZE, log["record"]["subject"]])
+    need(frozen["index"] < log["index"], "the requests were taken in after the round was published")
+    same("what the record says", sorted(payload), sorted(FREEZE_SAYS))
+    for name, key in (("problem", "problem_digest"), ("commitments_root", "commitments_root")):
+        same(name, payload[name], statement[key])
+    same("requests", payload["requests"], statement["totals"]["requests"])
+    return f"record {frozen['index']}, before {log['index']}"
 
 
 def check_grown(document: Json, earlier: Json) -> str:
@@ -333,6 +355,8 @@ def checks(document: Json, earlier: Json | None = None) -> Iterator[tuple[str, C
     yield "承诺已打开 opened rows match", (lambda: check_opened(document)) if table else None
     yield "逐笔核对 every request gets its terms", (lambda: check_table(document)) if table else None
     yield "存证 entered in the log", (lambda: check_log(document)) if log else None
+    frozen = log and "frozen" in document["log"]
+    yield "清算前已承诺 committed before clearing", (lambda: check_frozen(document)) if frozen else None
     yield "存证只增 the log only grew", (lambda: check_grown(document, earlier)) if log and earlier else None
 
 

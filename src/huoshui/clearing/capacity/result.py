@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from huoshui.clearing.capacity.problem import Bool, Int32, Int64, digest_of
+from huoshui.clearing.columns import Bool, Int32, Int64, digest_of, freeze
 
 PARAMS = 3
 
@@ -63,12 +63,7 @@ class Result:
     place_steps: int
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray) and value.flags.writeable:
-                value = value.copy()
-                value.setflags(write=False)
-                object.__setattr__(self, field.name, value)
+        freeze(self)
 
     def digest(self) -> str:
         """sha256 (hex) over a canonical encoding of every column."""

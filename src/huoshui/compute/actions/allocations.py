@@ -8,7 +8,7 @@ from huoshui.base.act import Act, action
 from huoshui.base.errors import Refused, invalid
 from huoshui.book import services
 from huoshui.book.models import Statement
-from huoshui.compute import problems, schedules, settle
+from huoshui.compute import allocating, problems, schedules, settle
 from huoshui.compute.actions.delivery import issue, lock, statement_of
 from huoshui.compute.actions.deposits import hour_text
 from huoshui.compute.models import Allocation, Deposit, Request
@@ -36,7 +36,7 @@ def set_spending_cap(act: Act, *, allocation: Allocation, cap_fen: int) -> Alloc
         return allocation
     allocation.spending_cap_fen = cap_fen
     allocation.save(update_fields=["spending_cap_fen"])
-    act.record(allocation, {"spending_cap_fen": cap_fen})
+    allocating.tell(act, act.record(allocation, {"spending_cap_fen": cap_fen}), [allocation])
     return allocation
 
 
@@ -82,6 +82,7 @@ def finish_early(act: Act, *, allocation: Allocation, hour: int) -> Allocation:
     schedules.cut(record, allocation, freed_from)
     allocation.finished_hour = freed_from
     allocation.save(update_fields=["finished_hour"])
+    allocating.tell(act, record, [allocation])
     return allocation
 
 
@@ -111,6 +112,7 @@ def cancel_allocation(act: Act, *, allocation: Allocation) -> Statement | None:
     request = allocation.request
     request.state = Request.State.WITHDRAWN
     request.save(update_fields=["state"])
+    allocating.tell(act, record, [allocation])
     parties = schedules.parties_of(allocation, {cell.deposit for cell in cells})
     lines = settle.kept_lines(kept, cells, parties, terms) if kept else []
     return issue(act, record, allocation, lines, terms)

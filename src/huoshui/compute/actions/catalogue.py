@@ -8,6 +8,7 @@ from huoshui.base import clock
 from huoshui.base.access import WHOLE
 from huoshui.base.act import Act, action
 from huoshui.base.errors import invalid
+from huoshui.compute import correcting
 from huoshui.compute.models import CardModel, Pool, Region, Site
 from huoshui.compute.permissions import MANAGE_SITES
 from huoshui.registry.models import Party, RoleKind
@@ -29,6 +30,7 @@ def define_region(act: Act, *, code: str, name: str) -> Region:
         return region
     region.name = name
     region.save()
+    correcting.tell(site__region=region)
     act.record(region, {"code": code, "name": name})
     return region
 
@@ -58,6 +60,7 @@ def define_card_model(
     for field, value in values.items():
         setattr(model, field, value)
     model.save()
+    correcting.tell(card_model=model)
     act.record(model, {"code": code} | values)
     return model
 
@@ -86,6 +89,7 @@ def define_site(
     for field, value in values.items():
         setattr(site, field, value)
     site.save()
+    correcting.tell(site=site)
     act.record(site, {"code": code, "operator": operator} | values)
     return site
 
@@ -106,6 +110,7 @@ def define_pool(act: Act, *, site: Site, card_model: CardModel, cards: int, list
         return pool
     pool.cards, pool.list_price_fen = cards, list_price_fen
     pool.save()
+    correcting.tell(pk=pool.pk)
     act.record(pool, {"site": site, "card_model": card_model, "cards": cards, "list_price_fen": list_price_fen})
     return pool
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from huoshui.base import clock
 from huoshui.base.act import Act, action
 from huoshui.base.errors import Invalid, Problem, Refused, invalid
-from huoshui.compute import problems, reserve
+from huoshui.compute import depositing, problems, reserve
 from huoshui.compute.models import Allocation, Deposit, DepositStretch, Pool, RoundData, Run
 from huoshui.compute.permissions import DEPOSIT
 from huoshui.registry.models import Party
@@ -130,9 +130,10 @@ def _check_own(depositor: Party, pool: Pool, stretches: Sequence[Stretch]) -> No
     earlier = DepositStretch.objects.filter(
         deposit__pool=pool, deposit__state=Deposit.State.OPEN, deposit__resold_from=None
     )
-    for row, stretch, offered in _peaks(earlier, stretches):
+    start, end = min(s.start_hour for s in stretches), max(s.end_hour for s in stretches)
+    for row, stretch, offered in _peaks(earlier, stretches, depositing.taken(pool, start, end)):
         if offered + stretch.cards > pool.cards:
-            rule = _("the pool has %(all)s cards, of which %(taken)s are offered already in these hours")
+            rule = _("the pool has %(all)s cards, of which %(taken)s are offered or booked already in these hours")
             raise invalid("cards", stretch.cards, rule % {"all": pool.cards, "taken": offered}, row)
 
 
@@ -147,7 +148,8 @@ def _check_resale(depositor: Party, pool: Pool, stretches: Sequence[Stretch], al
         raise invalid("pool", pool, _("is not the pool in which these hours were rented"))
     runs = list(Run.objects.filter(allocation=allocation, version=allocation.version))
     earlier = DepositStretch.objects.filter(deposit__resold_from=allocation, deposit__state=Deposit.State.OPEN)
-    for row, stretch, resold in _peaks(earlier, stretches):
+    start, end = min(s.start_hour for s in stretches), max(s.end_hour for s in stretches)
+    for row, stretch, resold in _peaks(earlier, stretches, np.zeros(end - start, np.int64)):
         if not any(run.start_hour <= stretch.start_hour and stretch.end_hour <= run.end_hour for run in runs):
             raise invalid("start", hour_text(stretch.start_hour), _("lies outside the rented hours"), row)
         if resold + stretch.cards > allocation.request.cards:
@@ -156,11 +158,14 @@ def _check_resale(depositor: Party, pool: Pool, stretches: Sequence[Stretch], al
 
 
 def _peaks(
-    earlier: QuerySet[DepositStretch], stretches: Sequence[Stretch]
+    earlier: QuerySet[DepositStretch], stretches: Sequence[Stretch], taken: depositing.Int64
 ) -> Iterator[tuple[int, Stretch, int]]:
-    """(row, stretch, most cards that earlier stretches offer at once during it); one query."""
+    """(row, stretch, most cards that earlier stretches offer at once during it, or that are taken); one query.
+
+    `taken` is int64[hours] from the first hour of the stretches on.
+    """
     start, end = min(s.start_hour for s in stretches), max(s.end_hour for s in stretches)
-    offered = np.zeros(end - start, np.int64)
+    offered = taken.copy()
     met = earlier.filter(start_hour__lt=end, end_hour__gt=start)
     for first, last, cards in met.values_list("start_hour", "end_hour", "cards"):
         offered[max(first, start) - start : min(last, end) - start] += cards

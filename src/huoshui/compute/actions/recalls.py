@@ -13,7 +13,7 @@ from huoshui.base import clock
 from huoshui.base.act import Act, action
 from huoshui.base.errors import Refused, invalid
 from huoshui.book import services
-from huoshui.compute import problems, schedules, settle
+from huoshui.compute import allocating, problems, schedules, settle
 from huoshui.compute.actions import rounds
 from huoshui.compute.actions.allocations import notice_hours
 from huoshui.compute.actions.delivery import compensate, release_commitment
@@ -147,6 +147,7 @@ def _apply(act: Act, recall: Recall, change: Change, now: int) -> None:
         allocation=allocation, recall=recall, outcome=outcome, from_version=from_version, record=recall.record,
         price_difference_fen=_difference(allocation, cells), compensation_fen=compensation,
     )  # fmt: skip
+    allocating.tell(act, recall.record, [allocation])
 
 
 def _difference(allocation: Allocation, cells: list[settle.Cell]) -> int:

@@ -29,6 +29,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'allocation',
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('payment_fen__gte', 0)), name='allocation_payment'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -69,6 +72,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'pool',
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('cards__gt', 0)), name='pool_has_cards'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -87,6 +93,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'deposit',
+                'indexes': [
+                    models.Index(fields=['depositor', '-id'], name='compute_dep_deposit_cd0f9e_idx'),
+                    models.Index(fields=['pool', 'state'], name='compute_dep_pool_id_35bf41_idx'),
+                ],
             },
         ),
         migrations.AddField(
@@ -109,6 +119,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'recall',
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('end_hour__gt', models.F('start_hour'))), name='recall_forward'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -151,6 +164,15 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'request',
+                'indexes': [
+                    models.Index(fields=['entity', '-id'], name='compute_req_entity__d5e9fd_idx'),
+                    models.Index(fields=['state', '-id'], name='compute_req_state_a95e58_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('deadline_hour__gt', models.F('earliest_hour'))), name='request_window_forward'),
+                    models.CheckConstraint(condition=models.Q(('cards__gt', 0)), name='request_has_cards'),
+                    models.CheckConstraint(condition=models.Q(('budget_fen__gt', 0)), name='request_has_budget'),
+                ],
             },
         ),
         migrations.AddField(
@@ -166,6 +188,12 @@ class Migration(migrations.Migration):
                 ('card_model', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='compute.cardmodel')),
                 ('request', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='models', to='compute.request')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('request', 'card_model'), name='request_model_once'),
+                    models.CheckConstraint(condition=models.Q(('hours__gt', 0)), name='request_model_hours'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Round',
@@ -191,6 +219,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'round',
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('end_hour__gt', models.F('start_hour'))), name='round_forward'),
+                    models.CheckConstraint(condition=models.Q(('end_hour__lte', django.db.models.expressions.CombinedExpression(models.F('start_hour'), '+', models.Value(672)))), name='round_horizon'),
+                ],
             },
         ),
         migrations.AddField(
@@ -211,6 +243,11 @@ class Migration(migrations.Migration):
                 ('content', models.BinaryField()),
                 ('round', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='data', to='compute.round')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('round', 'kind'), name='round_data_once'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Run',
@@ -223,6 +260,14 @@ class Migration(migrations.Migration):
                 ('pool', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='compute.pool')),
                 ('record', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='base.logrecord')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['start_hour', 'end_hour'], name='compute_run_start_h_ddfd5b_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('end_hour__gt', models.F('start_hour'))), name='run_forward'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Share',
@@ -236,6 +281,14 @@ class Migration(migrations.Migration):
                 ('allocation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shares', to='compute.allocation')),
                 ('deposit', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shares', to='compute.deposit')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['deposit', 'start_hour'], name='compute_sha_deposit_e7aa9a_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('end_hour__gt', models.F('start_hour'))), name='share_forward'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Site',
@@ -272,6 +325,12 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'slot price',
+                'indexes': [
+                    models.Index(fields=['pool', 'hour'], name='compute_slo_pool_id_856f40_idx'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('round', 'pool', 'hour'), name='slot_price_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -306,56 +365,8 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.AddIndex(
-            model_name='deposit',
-            index=models.Index(fields=['depositor', '-id'], name='compute_dep_deposit_cd0f9e_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='deposit',
-            index=models.Index(fields=['pool', 'state'], name='compute_dep_pool_id_35bf41_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='recall',
-            constraint=models.CheckConstraint(condition=models.Q(('end_hour__gt', models.F('start_hour'))), name='recall_forward'),
-        ),
-        migrations.AddConstraint(
-            model_name='requestmodel',
-            constraint=models.UniqueConstraint(fields=('request', 'card_model'), name='request_model_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='requestmodel',
-            constraint=models.CheckConstraint(condition=models.Q(('hours__gt', 0)), name='request_model_hours'),
-        ),
-        migrations.AddConstraint(
-            model_name='round',
-            constraint=models.CheckConstraint(condition=models.Q(('end_hour__gt', models.F('start_hour'))), name='round_forward'),
-        ),
-        migrations.AddConstraint(
-            model_name='round',
-            constraint=models.CheckConstraint(condition=models.Q(('end_hour__lte', django.db.models.expressions.CombinedExpression(models.F('start_hour'), '+', models.Value(672)))), name='round_horizon'),
-        ),
-        migrations.AddIndex(
-            model_name='request',
-            index=models.Index(fields=['entity', '-id'], name='compute_req_entity__d5e9fd_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='request',
-            index=models.Index(fields=['state', '-id'], name='compute_req_state_a95e58_idx'),
-        ),
-        migrations.AddIndex(
             model_name='request',
             index=models.Index(fields=['round', 'state'], name='compute_req_round_i_2efa16_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='request',
-            constraint=models.CheckConstraint(condition=models.Q(('deadline_hour__gt', models.F('earliest_hour'))), name='request_window_forward'),
-        ),
-        migrations.AddConstraint(
-            model_name='request',
-            constraint=models.CheckConstraint(condition=models.Q(('cards__gt', 0)), name='request_has_cards'),
-        ),
-        migrations.AddConstraint(
-            model_name='request',
-            constraint=models.CheckConstraint(condition=models.Q(('budget_fen__gt', 0)), name='request_has_budget'),
         ),
         migrations.AddIndex(
             model_name='allocation',
@@ -370,43 +381,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('request', 'round'), name='allocation_once'),
         ),
         migrations.AddConstraint(
-            model_name='allocation',
-            constraint=models.CheckConstraint(condition=models.Q(('payment_fen__gte', 0)), name='allocation_payment'),
-        ),
-        migrations.AddConstraint(
-            model_name='rounddata',
-            constraint=models.UniqueConstraint(fields=('round', 'kind'), name='round_data_once'),
-        ),
-        migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['start_hour', 'end_hour'], name='compute_run_start_h_ddfd5b_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('end_hour__gt', models.F('start_hour'))), name='run_forward'),
-        ),
-        migrations.AddIndex(
-            model_name='share',
-            index=models.Index(fields=['deposit', 'start_hour'], name='compute_sha_deposit_e7aa9a_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='share',
-            constraint=models.CheckConstraint(condition=models.Q(('end_hour__gt', models.F('start_hour'))), name='share_forward'),
-        ),
-        migrations.AddConstraint(
             model_name='pool',
             constraint=models.UniqueConstraint(fields=('site', 'card_model'), name='pool_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='pool',
-            constraint=models.CheckConstraint(condition=models.Q(('cards__gt', 0)), name='pool_has_cards'),
-        ),
-        migrations.AddIndex(
-            model_name='slotprice',
-            index=models.Index(fields=['pool', 'hour'], name='compute_slo_pool_id_856f40_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='slotprice',
-            constraint=models.UniqueConstraint(fields=('round', 'pool', 'hour'), name='slot_price_once'),
         ),
     ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,9 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from huoshui.base import clock, export
-from huoshui.base.errors import Refused
 from huoshui.base.requests import actor_of
-from huoshui.base.views import page, post_action, show_refusal
+from huoshui.base.views import page, post_action
 from huoshui.compute import queries, schedules, settle, uploads
 from huoshui.compute.actions import delivery
 from huoshui.compute.actions.delivery import ROWS_MAX
@@ -27,7 +25,6 @@ from huoshui.registry.queries import parties_of
 from huoshui.terms.rounding import MILLI
 
 ROWS_PER_PAGE = 25
-PREVIEW_ROWS_MAX = 50
 TABS = ("due", "coming", "finished")
 
 
@@ -86,35 +83,28 @@ def _next_stretch(allocation: Allocation, runs: list[Run], reports: Iterable[Any
     return {}
 
 
+def _reported(count: int) -> str:
+    return ngettext("%(count)s report was taken in.", "%(count)s reports were taken in.", count) % {"count": count}
+
+
+def _delivered(rows: Sequence[delivery.Row]) -> dict[str, int]:
+    return {
+        "requests": len({row.request for row in rows}),
+        "milli_card_hours": sum(row.milli_card_hours for row in rows),
+    }
+
+
+UPLOAD = uploads.Upload(
+    "compute/delivery_upload.html", delivery.COLUMNS, delivery.read_file, delivery.import_deliveries,
+    party="operator", then="compute:deliveries", said=_reported, summary=_delivered,
+)  # fmt: skip
+
+
 @page(DELIVER)
 def delivery_upload(request: HttpRequest) -> HttpResponse:
     """Delivery reports by file: shown first, taken in when confirmed."""
-    actor = actor_of(request)
-    operators = parties_of(actor, DELIVER).filter(roles__kind=RoleKind.OPERATOR).distinct()
-    form = uploads.UploadForm(operators, request.POST or None, request.FILES or None)
-    context: dict[str, Any] = {"form": form, "columns": delivery.COLUMNS}
-    if form.is_valid():
-        data = form.cleaned_data
-        try:
-            rows = delivery.read_file(data["name"], data["data"])
-        except Refused as error:
-            show_refusal(form, error)
-            return render(request, "compute/delivery_upload.html", context)
-        named = {"operator": data["party"], "rows": rows}
-        if data["confirmed"]:
-            count = post_action(request, delivery.import_deliveries, form, **named)
-            if count is not None:
-                said = ngettext("%(count)s report was taken in.", "%(count)s reports were taken in.", count)
-                messages.success(request, said % {"count": count})
-                return redirect("compute:deliveries")
-        else:
-            context |= {
-                "rows": rows[:PREVIEW_ROWS_MAX], "count": len(rows),
-                "problems": uploads.faults_of(delivery.import_deliveries, actor, **named),
-                "requests": len({row.request for row in rows}),
-                "milli_card_hours": sum(row.milli_card_hours for row in rows),
-            }  # fmt: skip
-    return render(request, "compute/delivery_upload.html", context)
+    parties = parties_of(actor_of(request), DELIVER)
+    return UPLOAD.page(request, parties.filter(roles__kind=RoleKind.OPERATOR).distinct())
 
 
 @page(DELIVER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -12,9 +13,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from huoshui.base import access, clock, export
-from huoshui.base.errors import Refused
 from huoshui.base.requests import actor_of
-from huoshui.base.views import page, post_action, show_refusal
+from huoshui.base.views import page, post_action
 from huoshui.compute import depositing, drawings, queries, uploads
 from huoshui.compute import forms_deposits as forms
 from huoshui.compute.actions import deposit_files, deposits, recalls
@@ -24,7 +24,6 @@ from huoshui.registry.models import RoleKind
 
 ROWS_PER_PAGE = 25
 DAYS_SHOWN = 28
-PREVIEW_ROWS_MAX = 50
 
 
 @page(READ)
@@ -93,41 +92,27 @@ def deposit_resell(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "compute/deposit_form.html", context)
 
 
+def _imported(made: Sequence[Deposit]) -> str:
+    said = ngettext("%(count)s deposit was taken in.", "%(count)s deposits were taken in.", len(made))
+    return said % {"count": len(made)}
+
+
+def _offered(rows: Sequence[deposit_files.Row]) -> dict[str, int]:
+    hours = sum(row.cards * max(row.end_hour - row.start_hour, 0) for row in rows)
+    return {"deposits": len({row.deposit for row in rows}), "card_hours": hours}
+
+
+UPLOAD = uploads.Upload(
+    "compute/deposit_upload.html", deposit_files.COLUMNS, deposit_files.read_file, deposit_files.import_deposits,
+    party="depositor", then="compute:deposits", said=_imported, summary=_offered,
+)  # fmt: skip
+
+
 @page(DEPOSIT)
 def deposit_upload(request: HttpRequest) -> HttpResponse:
     """Deposits by file: shown first, taken in when confirmed."""
-    actor = actor_of(request)
-    operators = queries.depositing_parties(actor).filter(roles__kind=RoleKind.OPERATOR).distinct()
-    form = uploads.UploadForm(operators, request.POST or None, request.FILES or None)
-    context: dict[str, Any] = {"form": form, "columns": deposit_files.COLUMNS}
-    if form.is_valid():
-        data = form.cleaned_data
-        try:
-            rows = deposit_files.read_file(data["name"], data["data"])
-        except Refused as error:
-            show_refusal(form, error)
-            return render(request, "compute/deposit_upload.html", context)
-        if data["confirmed"]:
-            made = post_action(request, deposit_files.import_deposits, form, depositor=data["party"], rows=rows)
-            if made is not None:
-                _say_imported(request, len(made))
-                return redirect("compute:deposits")
-        else:
-            named = {"depositor": data["party"], "rows": rows}
-            problems = uploads.faults_of(deposit_files.import_deposits, actor, **named)
-            context |= {
-                "rows": rows[:PREVIEW_ROWS_MAX], "count": len(rows), "problems": problems,
-                "deposits": len({row.deposit for row in rows}), "party": data["party"],
-                "card_hours": sum(row.cards * max(row.end_hour - row.start_hour, 0) for row in rows),
-            }  # fmt: skip
-    return render(request, "compute/deposit_upload.html", context)
-
-
-def _say_imported(request: HttpRequest, count: int) -> None:
-    from django.contrib import messages
-
-    said = ngettext("%(count)s deposit was taken in.", "%(count)s deposits were taken in.", count) % {"count": count}
-    messages.success(request, said)
+    parties = queries.depositing_parties(actor_of(request))
+    return UPLOAD.page(request, parties.filter(roles__kind=RoleKind.OPERATOR).distinct())
 
 
 @page(DEPOSIT)

@@ -21,7 +21,7 @@ from huoshui.base.views import page, post_action, show_refusal
 from huoshui.book import services
 from huoshui.book.models import Kind, State
 from huoshui.book.permissions import READ as READ_BOOK
-from huoshui.compute import needs, previews, queries, quotes, schedule_bar, schedules
+from huoshui.compute import elsewhere, needs, previews, queries, quotes, schedule_bar, schedules
 from huoshui.compute.actions import accounts, allocations, request_files
 from huoshui.compute.actions import requests as actions
 from huoshui.compute.forms_requests import (
@@ -86,11 +86,16 @@ def estimate(request: HttpRequest) -> HttpResponse:
         rows = quotes.priced(task, within)
         models = {model.code: model for model in CardModel.objects.all()}
         context |= {
-            "task": task, "rows": [row | {"model": models[row["model"]]} for row in rows],
+            "task": task, "rows": [row | _found(row, models[row["model"]]) for row in rows],
             "formula": _formula(task, models, rows), "query": request.GET.urlencode() if "kind" in request.GET else
             _query(task, within), "round": queries.last_published(),
         }  # fmt: skip
     return render(request, "compute/estimate.html", context)
+
+
+def _found(row: dict[str, Any], model: CardModel) -> dict[str, Any]:
+    """The card model of an estimate's row, and where else its cards may be had."""
+    return {"model": model, "ways": elsewhere.ways(model.code, row["cards"], row["hours"])}
 
 
 EXAMPLES = ("微调 14B 模型，2000 万 tokens", "7B 模型批量推理，10 亿 tokens", "产品渲染 300 卡时", "注塑仿真 200 小时")

@@ -16,6 +16,7 @@ from huoshui.base.errors import Conflict, Refused, invalid
 from huoshui.base.models import LogRecord
 from huoshui.book import services
 from huoshui.book.models import Kind, Statement
+from huoshui.book.models import State as StatementState
 from huoshui.book.services import Hold, LineDraft
 from huoshui.policy import claims, fund_queries
 from huoshui.policy.actions import redemptions, vouchers
@@ -273,15 +274,21 @@ def on_paid(act: Act, record: LogRecord, statements: Sequence[Statement]) -> Non
 
 @action("policy.payout.claw_back")
 def claw_back(act: Act, *, payout: Payout, amount_fen: int, reason: str) -> ClawBack:
-    """Claim a paid payout back, or a part of it: the firm gets a statement, which it may contest."""
+    """Claim a paid payout back, or a part of it: the firm gets a statement, which it may contest.
+
+    What a cancelled statement claimed may be claimed again. Raises Conflict, Refused (who ordered it), Invalid.
+    """
     act.require(PAY_OUT)
-    payout = Payout.objects.select_related("fund__authority", "party", "redemption", "statement").select_for_update(
-        of=("self",)
-    ).get(pk=payout.pk)
+    payout = Payout.objects.select_related(
+        "fund__authority", "party", "redemption", "statement", "record"
+    ).select_for_update(of=("self",)).get(pk=payout.pk)
     reason = _reason(reason)
     if payout.paid_at is None:
         raise Conflict(_("This payout is not paid yet."), code="not_paid")
-    left = payout.amount_fen - sum(payout.claw_backs.values_list("amount_fen", flat=True))
+    if act.actor.user is not None and payout.record.actor == act.actor.principal:
+        raise Refused(_("Who ordered a payout cannot claim it back."), code="second_person")
+    standing = payout.claw_backs.exclude(statement__state=StatementState.CANCELLED)
+    left = payout.amount_fen - sum(standing.values_list("amount_fen", flat=True))
     if not 0 < amount_fen <= left:
         raise invalid("amount", services.show(amount_fen, services.CNY), _("at most %(left)s yuan") % {
             "left": services.show(left, services.CNY)

@@ -43,6 +43,8 @@ OBJECTION: Final = "policy.objection"
 DECIDED: Final = "policy.redemption"
 DOCUMENTS: Final = "documents"
 """The finding about a contract outside the platform: contract, invoice, payment and use agree with the documents."""
+INVOICE: Final = "invoice"
+"""The finding about a statement of the platform, which the book knows: that the invoice belongs to it."""
 UNRELATED: Final = "unrelated"
 """The finding about a supplier that is not in the registry: buyer and supplier are not related."""
 INVOICES_MAX: Final = 5
@@ -270,7 +272,9 @@ def _holding(claim: Claim) -> Assessment:
 def findings_of(redemption: Redemption, found: Assessment) -> dict[str, str]:
     """What an officer has to look at, by title: criteria that wait for a person, and what the book cannot know."""
     wanted = dict(found.manual)
-    if not redemption.on_platform:
+    if redemption.on_platform:
+        wanted[INVOICE] = _("Invoice number, amount and buyer agree with the statement")
+    else:
         wanted[DOCUMENTS] = _("Contract, invoice, payment and use agree with the documents")
     if found.relation_unknown:
         wanted[UNRELATED] = _("Buyer and supplier are not related")
@@ -327,9 +331,9 @@ def withdraw(act: Act, *, redemption: Redemption) -> Redemption:
 
 @action("policy.redemption.object")
 def object_to(act: Act, *, redemption: Redemption, objector: Party, text: str) -> Redemption:
-    """A registered party objects while the public notice runs: no payout until an officer has answered."""
+    """A registered party objects while the public notice runs: no payout until an officer has answered all."""
     act.require(READ, objector)
-    redemption = lock(redemption, State.NOTICE)
+    redemption = lock(redemption, State.NOTICE, State.OBJECTED)
     assert redemption.notice_until is not None
     if clock.today() > redemption.notice_until:
         raise Refused(_("The public notice ended on %(day)s.") % {"day": redemption.notice_until}, code="notice_over")
@@ -347,21 +351,28 @@ def object_to(act: Act, *, redemption: Redemption, objector: Party, text: str) -
 
 @action("policy.redemption.answer")
 def answer_objection(act: Act, *, redemption: Redemption, upheld: bool, text: str) -> Redemption:
-    """An officer answers an objection: upheld, the redemption is refused and its commitment is held again; else the
-    notice goes on."""
+    """An officer answers an objection: upheld, the redemption is refused and its commitment is held again;
+    dismissed, the next one waits, and after the last the notice goes on."""
     act.require(REVIEW)
     redemption = lock(redemption, State.OBJECTED)
     if not text.strip():
         raise invalid("text", text, _("say why"))
     if not upheld:
-        redemption.state = State.NOTICE
-        redemption.save(update_fields=["state"])
         record_event(act, redemption, Event.DISMISSED, {}, text)
+        if not _unanswered(redemption):
+            redemption.state = State.NOTICE
+            redemption.save(update_fields=["state"])
         return redemption
     record = record_event(act, redemption, Event.REFUSED, {"objection": "upheld"}, text)
     _uncommit(act, record, redemption)
     _end(redemption, State.REFUSED)
     return redemption
+
+
+def _unanswered(redemption: Redemption) -> int:
+    """How many objections, and stopped payouts, wait for an answer."""
+    kinds = list(redemption.events.values_list("kind", flat=True))
+    return kinds.count(Event.OBJECTED) + kinds.count(Event.STOPPED) - kinds.count(Event.DISMISSED)
 
 
 def _uncommit(act: Act, record: LogRecord, redemption: Redemption) -> None:

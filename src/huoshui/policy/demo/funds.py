@@ -147,7 +147,9 @@ def _live(number: int, story: Story, statement: Statement, people: dict[str, Act
     if story.approved is None:
         return
     with _ago(story.approved):
-        redemption = redemptions.approve(people["officer"], key=f"{key}/approve", redemption=redemption)
+        redemption = redemptions.approve(
+            people["officer"], key=f"{key}/approve", redemption=redemption, findings={redemptions.INVOICE: True}
+        )
     redemption.refresh_from_db()
     until = redemption.notice_until
     if story.ordered and until is not None and until < clock.today() - timedelta(days=2):

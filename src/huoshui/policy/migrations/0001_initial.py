@@ -52,6 +52,17 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'application',
+                'indexes': [
+                    models.Index(fields=['state', 'id'], name='policy_appl_state_8993e8_idx'),
+                    models.Index(fields=['pack', 'state'], name='policy_appl_pack_68f551_idx'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('state', 'submitted')), fields=('party', 'pack'), name='one_application_in_review'),
+                    models.CheckConstraint(condition=models.Q(('amount_fen__isnull', True), ('amount_fen__gte', 0), _connector='OR'), name='application_amount_not_negative'),
+                    models.CheckConstraint(condition=models.Q(('planned_fen__isnull', True), ('planned_fen__gt', 0), _connector='OR'), name='planned_contract_above_zero'),
+                    models.CheckConstraint(condition=models.Q(('account_confirmed_at__isnull', True), models.Q(models.Q(('bank_name', ''), _negated=True), models.Q(('account_number', ''), _negated=True)), _connector='OR'), name='confirmed_account_is_told'),
+                    models.CheckConstraint(condition=models.Q(('state', 'refused'), ('checked_by', ''), models.Q(('checked_by', models.F('decided_by')), _negated=True), _connector='OR'), name='application_second_person'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -112,6 +123,12 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'fund',
                 'ordering': ['-year', 'id'],
+                'constraints': [
+                    models.UniqueConstraint(fields=('authority', 'pack', 'year'), name='fund_once_a_year'),
+                    models.CheckConstraint(condition=models.Q(('yearly_fen__gte', 0)), name='fund_not_negative'),
+                    models.CheckConstraint(condition=models.Q(('firm_cap_fen__isnull', True), ('firm_cap_fen__gt', 0), _connector='OR'), name='fund_firm_cap_above_zero'),
+                    models.CheckConstraint(condition=models.Q(('redeem_until__gte', models.F('used_from')), ('used_until__gte', models.F('used_from'))), name='fund_dates_in_order'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -156,6 +173,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'no-application batch',
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('confirmed_by', ''), models.Q(('confirmed_by', models.F('proposed_by')), _negated=True), _connector='OR'), name='batch_second_person'),
+                    models.CheckConstraint(condition=models.Q(('state__in', ['proposed', 'discarded']), models.Q(('confirmed_by', ''), _negated=True), _connector='OR'), name='batch_done_is_confirmed'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -192,6 +213,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'comparison of packs',
+                'constraints': [
+                    models.UniqueConstraint(fields=('old', 'new', 'on'), name='comparison_once_a_day'),
+                    models.CheckConstraint(condition=models.Q(('old', models.F('new')), _negated=True), name='comparison_of_two'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -207,6 +232,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'change for an entity',
+                'constraints': [
+                    models.UniqueConstraint(fields=('comparison', 'party'), name='comparison_row_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -244,6 +272,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'version of a draft',
                 'ordering': ['-number'],
+                'constraints': [
+                    models.UniqueConstraint(fields=('draft', 'number'), name='draft_version_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -263,6 +294,12 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'payout',
+                'indexes': [
+                    models.Index(fields=['fund', 'paid_at'], name='policy_payo_fund_id_22022d_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('amount_fen__gt', 0)), name='payout_above_zero'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -279,6 +316,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'claw-back',
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('amount_fen__gt', 0)), name='claw_back_above_zero'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -299,6 +339,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'push list',
+                'indexes': [
+                    models.Index(fields=['pack', 'told_at'], name='policy_push_pack_47a918_idx'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -317,6 +360,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'collection of R&D costs',
+                'indexes': [
+                    models.Index(fields=['party', 'year', 'id'], name='policy_rdwo_party_i_1d580e_idx'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -367,6 +413,17 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'redemption',
+                'indexes': [
+                    models.Index(fields=['state', 'notice_until'], name='policy_rede_state_ca025e_idx'),
+                    models.Index(fields=['contract'], name='policy_rede_contrac_236e6a_idx'),
+                    models.Index(fields=['party', 'seller_uscc'], name='policy_rede_party_i_9b868d_idx'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('live', True)), fields=('statement', 'pack'), name='statement_redeemed_once'),
+                    models.CheckConstraint(condition=models.Q(('claimed_fen__gt', 0), ('claimed_fen__lte', models.F('paid_fen')), ('paid_fen__lte', models.F('settled_fen'))), name='claimed_was_paid'),
+                    models.CheckConstraint(condition=models.Q(('amount_fen__gt', 0), ('amount_fen__lte', models.F('claimed_fen'))), name='subsidy_within_the_claim'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('live', False), ('state__in', ['refused', 'withdrawn'])), models.Q(('live', True), models.Q(('state__in', ['refused', 'withdrawn']), _negated=True)), _connector='OR'), name='redemption_live'),
+                ],
             },
         ),
         migrations.AddField(
@@ -387,6 +444,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'invoice',
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('live', True)), fields=('invoice', 'pack'), name='invoice_counts_once'),
+                    models.UniqueConstraint(condition=models.Q(('live', True), models.Q(('digest', ''), _negated=True)), fields=('digest', 'pack'), name='invoice_file_counts_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -442,6 +503,10 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'supplier',
                 'abstract': False,
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('until__isnull', True), ('until__gte', models.F('since')), _connector='OR'), name='supplier_ends_after_start'),
+                    models.UniqueConstraint(fields=('fund', 'party', 'since'), name='supplier_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -460,6 +525,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'telling',
+                'indexes': [
+                    models.Index(fields=['party', 'pack', 'told_at'], name='policy_tell_party_i_9bb9cb_idx'),
+                    models.Index(fields=['told_at'], name='policy_tell_told_at_78bd2c_idx'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('push', 'party'), name='told_once_by_a_list'),
+                    models.CheckConstraint(condition=models.Q(('declined_at__isnull', True), ('seen_at__isnull', False), _connector='OR'), name='declined_was_seen'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -477,6 +550,13 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'voucher',
+                'indexes': [
+                    models.Index(fields=['fund', 'party'], name='policy_vouc_fund_id_c09de6_idx'),
+                    models.Index(fields=['state', 'redeem_until'], name='policy_vouc_state_e2c30e_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('amount_fen__gt', 0)), name='voucher_above_zero'),
+                ],
             },
         ),
         migrations.AddField(
@@ -521,168 +601,8 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['digest'], name='policy_file_digest_c67564_idx')],
             },
         ),
-        migrations.AddIndex(
-            model_name='application',
-            index=models.Index(fields=['state', 'id'], name='policy_appl_state_8993e8_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='application',
-            index=models.Index(fields=['pack', 'state'], name='policy_appl_pack_68f551_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'submitted')), fields=('party', 'pack'), name='one_application_in_review'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_fen__isnull', True), ('amount_fen__gte', 0), _connector='OR'), name='application_amount_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('planned_fen__isnull', True), ('planned_fen__gt', 0), _connector='OR'), name='planned_contract_above_zero'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('account_confirmed_at__isnull', True), models.Q(models.Q(('bank_name', ''), _negated=True), models.Q(('account_number', ''), _negated=True)), _connector='OR'), name='confirmed_account_is_told'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('state', 'refused'), ('checked_by', ''), models.Q(('checked_by', models.F('decided_by')), _negated=True), _connector='OR'), name='application_second_person'),
-        ),
-        migrations.AddConstraint(
-            model_name='fund',
-            constraint=models.UniqueConstraint(fields=('authority', 'pack', 'year'), name='fund_once_a_year'),
-        ),
-        migrations.AddConstraint(
-            model_name='fund',
-            constraint=models.CheckConstraint(condition=models.Q(('yearly_fen__gte', 0)), name='fund_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='fund',
-            constraint=models.CheckConstraint(condition=models.Q(('firm_cap_fen__isnull', True), ('firm_cap_fen__gt', 0), _connector='OR'), name='fund_firm_cap_above_zero'),
-        ),
-        migrations.AddConstraint(
-            model_name='fund',
-            constraint=models.CheckConstraint(condition=models.Q(('redeem_until__gte', models.F('used_from')), ('used_until__gte', models.F('used_from'))), name='fund_dates_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.CheckConstraint(condition=models.Q(('confirmed_by', ''), models.Q(('confirmed_by', models.F('proposed_by')), _negated=True), _connector='OR'), name='batch_second_person'),
-        ),
-        migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['proposed', 'discarded']), models.Q(('confirmed_by', ''), _negated=True), _connector='OR'), name='batch_done_is_confirmed'),
-        ),
-        migrations.AddConstraint(
-            model_name='packcomparison',
-            constraint=models.UniqueConstraint(fields=('old', 'new', 'on'), name='comparison_once_a_day'),
-        ),
-        migrations.AddConstraint(
-            model_name='packcomparison',
-            constraint=models.CheckConstraint(condition=models.Q(('old', models.F('new')), _negated=True), name='comparison_of_two'),
-        ),
-        migrations.AddConstraint(
-            model_name='comparisonrow',
-            constraint=models.UniqueConstraint(fields=('comparison', 'party'), name='comparison_row_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='draftversion',
-            constraint=models.UniqueConstraint(fields=('draft', 'number'), name='draft_version_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='clawback',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_fen__gt', 0)), name='claw_back_above_zero'),
-        ),
-        migrations.AddIndex(
-            model_name='push',
-            index=models.Index(fields=['pack', 'told_at'], name='policy_push_pack_47a918_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='rdworking',
-            index=models.Index(fields=['party', 'year', 'id'], name='policy_rdwo_party_i_1d580e_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='payout',
-            index=models.Index(fields=['fund', 'paid_at'], name='policy_payo_fund_id_22022d_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='payout',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_fen__gt', 0)), name='payout_above_zero'),
-        ),
         migrations.AddConstraint(
             model_name='payout',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('application__isnull', False), ('redemption__isnull', True)), models.Q(('application__isnull', True), ('redemption__isnull', False)), _connector='OR'), name='payout_for_one_thing'),
-        ),
-        migrations.AddConstraint(
-            model_name='claimedinvoice',
-            constraint=models.UniqueConstraint(condition=models.Q(('live', True)), fields=('invoice', 'pack'), name='invoice_counts_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='claimedinvoice',
-            constraint=models.UniqueConstraint(condition=models.Q(('live', True), models.Q(('digest', ''), _negated=True)), fields=('digest', 'pack'), name='invoice_file_counts_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='supplier',
-            constraint=models.CheckConstraint(condition=models.Q(('until__isnull', True), ('until__gte', models.F('since')), _connector='OR'), name='supplier_ends_after_start'),
-        ),
-        migrations.AddConstraint(
-            model_name='supplier',
-            constraint=models.UniqueConstraint(fields=('fund', 'party', 'since'), name='supplier_once'),
-        ),
-        migrations.AddIndex(
-            model_name='telling',
-            index=models.Index(fields=['party', 'pack', 'told_at'], name='policy_tell_party_i_9bb9cb_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='telling',
-            index=models.Index(fields=['told_at'], name='policy_tell_told_at_78bd2c_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='telling',
-            constraint=models.UniqueConstraint(fields=('push', 'party'), name='told_once_by_a_list'),
-        ),
-        migrations.AddConstraint(
-            model_name='telling',
-            constraint=models.CheckConstraint(condition=models.Q(('declined_at__isnull', True), ('seen_at__isnull', False), _connector='OR'), name='declined_was_seen'),
-        ),
-        migrations.AddIndex(
-            model_name='voucher',
-            index=models.Index(fields=['fund', 'party'], name='policy_vouc_fund_id_c09de6_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='voucher',
-            index=models.Index(fields=['state', 'redeem_until'], name='policy_vouc_state_e2c30e_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='voucher',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_fen__gt', 0)), name='voucher_above_zero'),
-        ),
-        migrations.AddIndex(
-            model_name='redemption',
-            index=models.Index(fields=['state', 'notice_until'], name='policy_rede_state_ca025e_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='redemption',
-            index=models.Index(fields=['contract'], name='policy_rede_contrac_236e6a_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='redemption',
-            index=models.Index(fields=['party', 'seller_uscc'], name='policy_rede_party_i_9b868d_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='redemption',
-            constraint=models.UniqueConstraint(condition=models.Q(('live', True)), fields=('statement', 'pack'), name='statement_redeemed_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='redemption',
-            constraint=models.CheckConstraint(condition=models.Q(('claimed_fen__gt', 0), ('claimed_fen__lte', models.F('paid_fen')), ('paid_fen__lte', models.F('settled_fen'))), name='claimed_was_paid'),
-        ),
-        migrations.AddConstraint(
-            model_name='redemption',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_fen__gt', 0), ('amount_fen__lte', models.F('claimed_fen'))), name='subsidy_within_the_claim'),
-        ),
-        migrations.AddConstraint(
-            model_name='redemption',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('live', False), ('state__in', ['refused', 'withdrawn'])), models.Q(('live', True), models.Q(('state__in', ['refused', 'withdrawn']), _negated=True)), _connector='OR'), name='redemption_live'),
         ),
     ]

@@ -101,6 +101,13 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'party',
+                'indexes': [
+                    models.Index(fields=['name', 'id'], name='registry_pa_name_8a5459_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='party_has_name'),
+                    models.CheckConstraint(condition=models.Q(('uscc__isnull', True), models.Q(('uscc', ''), _negated=True), _connector='OR'), name='party_uscc_not_empty'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -115,6 +122,10 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'membership',
                 'abstract': False,
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('until__isnull', True), ('until__gte', models.F('since')), _connector='OR'), name='membership_ends_after_start'),
+                    models.UniqueConstraint(fields=('group', 'party', 'since'), name='membership_once'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -135,6 +146,13 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'fact',
+                'indexes': [
+                    models.Index(fields=['party', 'type', 'observed_on'], name='registry_fa_party_i_116b8b_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('number__isnull', True), ('text__isnull', True), _connector='OR'), name='fact_one_value'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('period_end__isnull', True), ('period_start__isnull', True)), models.Q(('period_end__gte', models.F('period_start')), ('period_start__isnull', False)), _connector='OR'), name='fact_period_whole'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -152,6 +170,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'decision',
+                'indexes': [
+                    models.Index(fields=['party', 'kind', 'decided_at'], name='registry_de_party_i_529c21_idx'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -180,6 +201,14 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'party role',
                 'abstract': False,
+                'indexes': [
+                    models.Index(fields=['kind', 'since', 'until', 'party'], name='registry_pa_kind_557ea8_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('until__isnull', True), ('until__gte', models.F('since')), _connector='OR'), name='partyrole_ends_after_start'),
+                    models.UniqueConstraint(fields=('party', 'kind', 'since'), name='party_role_once'),
+                    models.UniqueConstraint(condition=models.Q(('kind', 'centre'), ('until__isnull', True)), fields=('kind',), name='one_centre'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -206,6 +235,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'publication',
+                'indexes': [
+                    models.Index(fields=['kind', 'identifier', 'effective_from'], name='registry_pu_kind_f44d9e_idx'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('kind', 'identifier', 'digest'), name='publication_once'),
+                    models.CheckConstraint(condition=models.Q(('effective_to__isnull', True), ('effective_to__gte', models.F('effective_from')), _connector='OR'), name='publication_ends_after_start'),
+                    models.CheckConstraint(condition=models.Q(('reviewed_by', ''), models.Q(('reviewed_by', models.F('submitted_by')), _negated=True), _connector='OR'), name='publication_second_person'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -223,6 +260,12 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'relation',
                 'abstract': False,
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('until__isnull', True), ('until__gte', models.F('since')), _connector='OR'), name='relation_ends_after_start'),
+                    models.UniqueConstraint(fields=('holder', 'held', 'kind', 'since'), name='relation_once'),
+                    models.CheckConstraint(condition=models.Q(('holder', models.F('held')), _negated=True), name='relation_of_two'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('kind', 'control'), ('share_bps__isnull', True)), models.Q(('kind', 'ownership'), ('share_bps__range', (1, 10000))), _connector='OR'), name='ownership_has_share'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -242,89 +285,5 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['batch', 'change', 'number'], name='registry_im_batch_i_8215dd_idx')],
                 'constraints': [models.UniqueConstraint(fields=('batch', 'number'), name='import_row_once')],
             },
-        ),
-        migrations.AddIndex(
-            model_name='party',
-            index=models.Index(fields=['name', 'id'], name='registry_pa_name_8a5459_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='party',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='party_has_name'),
-        ),
-        migrations.AddConstraint(
-            model_name='party',
-            constraint=models.CheckConstraint(condition=models.Q(('uscc__isnull', True), models.Q(('uscc', ''), _negated=True), _connector='OR'), name='party_uscc_not_empty'),
-        ),
-        migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.CheckConstraint(condition=models.Q(('until__isnull', True), ('until__gte', models.F('since')), _connector='OR'), name='membership_ends_after_start'),
-        ),
-        migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('group', 'party', 'since'), name='membership_once'),
-        ),
-        migrations.AddIndex(
-            model_name='fact',
-            index=models.Index(fields=['party', 'type', 'observed_on'], name='registry_fa_party_i_116b8b_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='fact',
-            constraint=models.CheckConstraint(condition=models.Q(('number__isnull', True), ('text__isnull', True), _connector='OR'), name='fact_one_value'),
-        ),
-        migrations.AddConstraint(
-            model_name='fact',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('period_end__isnull', True), ('period_start__isnull', True)), models.Q(('period_end__gte', models.F('period_start')), ('period_start__isnull', False)), _connector='OR'), name='fact_period_whole'),
-        ),
-        migrations.AddIndex(
-            model_name='decision',
-            index=models.Index(fields=['party', 'kind', 'decided_at'], name='registry_de_party_i_529c21_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='partyrole',
-            index=models.Index(fields=['kind', 'since', 'until', 'party'], name='registry_pa_kind_557ea8_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='partyrole',
-            constraint=models.CheckConstraint(condition=models.Q(('until__isnull', True), ('until__gte', models.F('since')), _connector='OR'), name='partyrole_ends_after_start'),
-        ),
-        migrations.AddConstraint(
-            model_name='partyrole',
-            constraint=models.UniqueConstraint(fields=('party', 'kind', 'since'), name='party_role_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='partyrole',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'centre'), ('until__isnull', True)), fields=('kind',), name='one_centre'),
-        ),
-        migrations.AddIndex(
-            model_name='publication',
-            index=models.Index(fields=['kind', 'identifier', 'effective_from'], name='registry_pu_kind_f44d9e_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='publication',
-            constraint=models.UniqueConstraint(fields=('kind', 'identifier', 'digest'), name='publication_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='publication',
-            constraint=models.CheckConstraint(condition=models.Q(('effective_to__isnull', True), ('effective_to__gte', models.F('effective_from')), _connector='OR'), name='publication_ends_after_start'),
-        ),
-        migrations.AddConstraint(
-            model_name='publication',
-            constraint=models.CheckConstraint(condition=models.Q(('reviewed_by', ''), models.Q(('reviewed_by', models.F('submitted_by')), _negated=True), _connector='OR'), name='publication_second_person'),
-        ),
-        migrations.AddConstraint(
-            model_name='relation',
-            constraint=models.CheckConstraint(condition=models.Q(('until__isnull', True), ('until__gte', models.F('since')), _connector='OR'), name='relation_ends_after_start'),
-        ),
-        migrations.AddConstraint(
-            model_name='relation',
-            constraint=models.UniqueConstraint(fields=('holder', 'held', 'kind', 'since'), name='relation_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='relation',
-            constraint=models.CheckConstraint(condition=models.Q(('holder', models.F('held')), _negated=True), name='relation_of_two'),
-        ),
-        migrations.AddConstraint(
-            model_name='relation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'control'), ('share_bps__isnull', True)), models.Q(('kind', 'ownership'), ('share_bps__range', (1, 10000))), _connector='OR'), name='ownership_has_share'),
         ),
     ]

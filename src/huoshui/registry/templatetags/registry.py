@@ -17,6 +17,8 @@ from huoshui.registry.precedence import Statement, Value
 register = template.Library()
 KINDS = {
     "calendar": gettext_lazy("working-day calendar"),
+    "exchange_terms": gettext_lazy("exchange terms"),
+    "market_terms": gettext_lazy("supermarket terms"),
     "rate_series": gettext_lazy("rate series"),
     "round_terms": gettext_lazy("round terms"),
     "rule_pack": gettext_lazy("rule pack"),

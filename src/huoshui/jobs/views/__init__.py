@@ -1,0 +1,1 @@
+"""Pages of jobs, data, models and endpoints, by subject."""

@@ -1,0 +1,16 @@
+"""Background work of the supermarket, safe to repeat: orders not answered lapse, periods that are over are billed."""
+
+from __future__ import annotations
+
+from django_tasks import task
+
+from huoshui.base import access
+from huoshui.market.actions import orders, settlement
+
+WORKER = access.system("worker")
+
+
+@task()
+def settle() -> int:
+    """Returns how many orders lapsed or were billed."""
+    return orders.lapse_unanswered(WORKER) + settlement.bill_due(WORKER)
