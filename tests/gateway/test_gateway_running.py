@@ -108,7 +108,8 @@ def test_nothing_that_was_said_is_written_anywhere(shop: Books, upstream: Server
     if shop.db.postgres:
         written += [str(shop.db.rows("SELECT * FROM maas_call")).encode()]
     else:
-        written += [path.read_bytes() for path in Path(shop.sandbox.home).rglob("*") if path.is_file()]
+        files = [path for path in Path(shop.sandbox.home).rglob("*") if path.is_file()]
+        written += [subprocess.run(["cat", *files], capture_output=True, check=True).stdout]  # ours would unlock SQLite
     for secret in SECRETS:
         forms = (secret.encode(), repr(secret.encode())[2:-1].encode())
         assert not any(form in data for form in forms for data in written), secret
@@ -155,9 +156,7 @@ def command(shop: Books, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def test_the_check_finds_a_single_millionth_of_a_fen(shop: Books, server: Server, model: Model) -> None:
     key = shop.key()
-    name, said = model("ok"), [server.ask(None)]
-    processes.until(lambda: said.append(server.ask(key, model=name)) or said[-1].status == 200)
-    number = said[-1].call
+    number = server.ask(key, model=model("ok")).call
     assert command(shop, "gateway-check").returncode == 0
     for table, row, column, wrong in (
         ("maas_wallet", key.wallet, "spent_ufen", PRICE + 1), ("maas_wallet", key.wallet, "held_ufen", 1),
