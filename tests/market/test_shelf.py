@@ -14,6 +14,7 @@ from huoshui.market import queries, shelf, tools
 from huoshui.market.actions import products
 from huoshui.market.models import Product, ShelfState
 from huoshui.market.shelf import Wanted
+from huoshui.registry import actions as registry
 
 
 @pytest.fixture
@@ -85,6 +86,14 @@ def test_corrections_of_what_a_product_shows_of_its_pool_are_seen_at_once(world:
     assert shelf.current().version == before + 1
     catalogue.define_region(SYSTEM, code="nowhere", name="无")
     assert shelf.current().version == before + 1, "nothing on sale is concerned"
+
+
+def test_an_operator_is_found_by_what_it_is_called_now(world: World) -> None:
+    product = listed(world, title="整机")
+    assert found(text=world.operator.name) == [product.pk]
+    registry.update_party(SYSTEM, party=world.operator, name="改名数据港")
+    assert found(text=world.operator.name) == []
+    assert found(text="数据港 整机") == [product.pk]
 
 
 def test_a_shelf_of_another_database_is_not_taken_for_ones_own(world: World) -> None:

@@ -8,7 +8,8 @@ versions appear in the order in which they are committed. A process that is behi
 since.
 
 Text is matched by words and by pairs of Chinese characters (bigrams): a product fits when it has every word and at
-least half of the pairs, and those with more pairs come first.
+least half of the pairs, and those with more pairs come first. What operators are called is asked anew, as the registry
+renames parties without asking a desk.
 """
 
 import re
@@ -28,6 +29,7 @@ from huoshui.compute.models import Pool
 from huoshui.jobs.services import free_cards
 from huoshui.market.models import Billing, DeliveryRecord, Product, ShelfState
 from huoshui.market.prices import MONTH_HOURS
+from huoshui.registry.models import Party
 
 Mask = npt.NDArray[np.bool_]
 Int16 = npt.NDArray[np.int16]
@@ -53,9 +55,8 @@ _FIELDS = {
     # what a text search reads
     "title": "title", "about": "about", "frameworks": "frameworks", "model_name": "pool__card_model__name",
     "vendor": "pool__card_model__vendor", "site_name": "pool__site__name",
-    "operator_name": "pool__site__operator__name",
 }  # fmt: skip
-_TEXTS = ("title", "model_name", "vendor", "site_name", "operator_name", "frameworks", "about")
+_TEXTS = ("title", "model_name", "vendor", "site_name", "frameworks", "about")
 _SCHEMA: dict[str, Any] = {
     "id": pl.Int64, "pool": pl.Int64, "kind": pl.String, "billing": pl.String, "model": pl.String, "region": pl.String,
     "division": pl.String, "operator": pl.Int64, "domestic": pl.Boolean, "memory": pl.Int64, "tflops": pl.Int64,
@@ -104,9 +105,10 @@ class Shelf:
         self._columns = {name: frame[name].to_numpy() for name in _SCHEMA if _SCHEMA[name] == pl.Int64}
         self._codes = {name: _encoded(frame[name].cast(pl.String)) for name in FACETS}
         self._pools, self._pool_of = np.unique(self._columns["pool"], return_inverse=True)
+        self._operators, self._operator_of = np.unique(self._columns["operator"], return_inverse=True)
         self.rating = np.full(len(self._pools), UNKNOWN, np.int64)
         self._orders: dict[str, Int64] = {}
-        self._scores: dict[str, Int16] = {}
+        self._scores: dict[tuple[str, ...], Int16] = {}
         places = {int(pool): place for place, pool in enumerate(self._pools)}
         for record in DeliveryRecord.objects.all():
             if record.pool_id in places and record.delivered_bps is not None:
@@ -175,21 +177,35 @@ class Shelf:
         words, pairs = terms_of(text)
         if not words and not pairs:
             return None
-        key = " ".join(words + pairs)
-        if key not in self._scores:
+        names = self._called()
+        key = (" ".join(words + pairs), *names)
+        found = self._scores.get(key)
+        if found is None:
             if len(self._scores) >= SCORES_KEPT_MAX:
                 self._scores.clear()
-            self._scores[key] = self._matched(words, pairs)
-        return self._scores[key]
+            found = self._scores[key] = self._matched(words, pairs, names)
+        return found
 
-    def _matched(self, words: Sequence[str], pairs: Sequence[str]) -> Int16:
+    def _called(self) -> list[str]:
+        """What each operator is called now."""
+        known = dict(Party.objects.filter(pk__in=self._operators.tolist()).values_list("pk", "name"))
+        return [normal(known[int(key)]) for key in self._operators]
+
+    def _matched(self, words: Sequence[str], pairs: Sequence[str], names: Sequence[str]) -> Int16:
         rows, column = np.arange(len(self)), self.frame["text"]
+
+        def there(part: str) -> Mask:
+            """Whether it is in the text of each row that is left, or in what its operator is called."""
+            named = np.array([part in name for name in names], np.bool_)
+            found: Mask = column.str.contains(part, literal=True).to_numpy() | named[self._operator_of[rows]]
+            return found
+
         for word in words:
-            has = column.str.contains(word, literal=True)
-            rows, column = rows[has.to_numpy()], column.filter(has)
+            has = there(word)
+            rows, column = rows[has], column.filter(pl.Series(has))
         hits = np.zeros(len(rows), np.int16)
         for pair in pairs:
-            hits += column.str.contains(pair, literal=True).to_numpy()
+            hits += there(pair)
         score = np.zeros(len(self), np.int16)
         score[rows] = np.where(2 * hits >= len(pairs), hits + 1, 0)
         return score
