@@ -14,7 +14,8 @@ from tests.market.shop import COMMITTED, HELD, LIMIT, bought, ended, listed, mon
 from huoshui.base import clock
 from huoshui.base.errors import Refused
 from huoshui.book import services as book
-from huoshui.book.models import Statement
+from huoshui.book.models import Statement, StatementLine
+from huoshui.jobs import services as jobs
 from huoshui.jobs.models import BookedStretch, Booking, Connection
 from huoshui.market.actions import orders, settlement
 from huoshui.market.models import DeliveryRecord, Order
@@ -145,7 +146,70 @@ def test_hours_that_the_buyer_resold_before_the_booking_was_lost_are_not_lost_ag
     assert order.booking is not None
     pass_on(world, order.booking, 8, 6, 10)
     ended(world, order, at=4, state=Booking.State.LOST)
+    closed(world, order, 10)
     assert record(world).lost_seconds == 8 * 2 * 3600
+
+
+def closed(world: World, order: Order, hour: int) -> None:
+    """The runner closed the order's booking; the term is over."""
+    Booking.objects.filter(pk=order.booking_id).update(closed_at=moment(world, 1))
+    with clock.moved_to(moment(world, hour)):
+        assert settlement.close_due(SYSTEM) == 1
+        assert settlement.close_due(SYSTEM) == 0
+
+
+def test_an_order_whose_last_hours_were_resold_is_billed_by_period_to_its_end(world: World) -> None:
+    order = bought(world, listed(world, billing="reserved", hours_max=2000), hours=2000)
+    assert order.booking is not None
+    pass_on(world, order.booking, 8, 700, 2000)
+    ended(world, order, at=700)
+    found = Statement.objects.filter(subject=f"market.order:{order.pk}").order_by("id")
+    assert not found, "nothing is due before a period is over"
+    for hour, count in ((720, 1), (1440, 2), (1999, 2)):
+        with clock.moved_to(moment(world, hour)):
+            settlement.bill_due(SYSTEM)
+            assert settlement.close_due(SYSTEM) == 0
+        assert len(found.all()) == count
+    closed(world, order, 2000)
+    assert [one.final for one in found.all()] == [False, False, True]
+    assert sum(map(book.statement_total, found.all())) == order.total_fen
+    assert Order.objects.get(pk=order.pk).state == Order.State.SETTLED
+
+
+def lost_elsewhere(world: World, order: Order, card_hours: int) -> None:
+    """Hours that the buyer resold are lost in other hands, as the exchange tells it."""
+    booking = Order.objects.get(pk=order.pk).booking
+    assert booking is not None
+    run(lambda act, record: jobs.tell_lost(act, record, booking, card_hours * 3600))
+
+
+def compensation(order: Order) -> int:
+    """What statements gave for missing the promise."""
+    lines = StatementLine.objects.filter(statement__subject=f"market.order:{order.pk}", kind="compensation")
+    return sum(abs(line.amount) for line in lines)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_what_is_lost_after_a_resale_counts_for_the_rating_and_the_compensation(world: World, after: bool) -> None:
+    product = listed(world, billing="reserved", sla_bps=9000, sla_compensation_bps=5000)
+    order = bought(world, product, hours=10)
+    assert order.booking is not None
+    pass_on(world, order.booking, 8, 6, 10)
+    if not after:
+        lost_elsewhere(world, order, 24)
+        assert compensation(order) == 0, "it is in the final statement"
+    ended(world, order)
+    if after:
+        assert (record(world).delivered_bps, compensation(order)) == (10_000, 0)
+        lost_elsewhere(world, order, 24)
+    assert (record(world).sold_seconds, record(world).lost_seconds) == (80 * 3600, 24 * 3600)
+    assert compensation(order) == (24 - 8) * 960 // 2, "a tenth of eighty card-hours may be missing"
+    lost_elsewhere(world, order, 8)
+    assert record(world).lost_seconds == 32 * 3600
+    assert compensation(order) == (32 - 8) * 960 // 2
+    told = Statement.objects.filter(subject=f"market.order:{order.pk}", secured=False)
+    paid = sum(gross - gross * 200 // 10_000 for gross in (24 * 960, 8 * 960))
+    assert sum(map(book.statement_total, told)) == paid + (compensation(order) if after else 8 * 960 // 2)
 
 
 def test_a_loss_adds_to_what_was_reported_as_failed(world: World) -> None:

@@ -8,12 +8,13 @@ from tests.compute.world import LIMIT_FEN, NOON, SYSTEM, World, moment, party
 from tests.conftest import People
 from tests.market.shop import COMMITTED, HELD, LIMIT, bought, ended, listed, money, noon, pass_on, placed, ran, reserved
 
-from huoshui.base import clock
+from huoshui.base import access, clock
 from huoshui.base.errors import Conflict, Forbidden, Invalid, Refused
 from huoshui.book import actions as answers
 from huoshui.book import services as book
 from huoshui.book.models import Statement, StatementLine
 from huoshui.book.queries import shares, vat_of
+from huoshui.jobs.actions.bookings import lose_booking
 from huoshui.jobs.calendar import free_cards
 from huoshui.jobs.models import Booking
 from huoshui.market.actions import carts, orders, settlement
@@ -231,6 +232,17 @@ def test_cards_that_failed_before_the_start_keep_nobody_from_cancelling_and_are_
     with noon():
         orders.recall_order(SYSTEM, order=order, from_hour=world.start + 100, cards=4, reason="failure")
     with clock.moved_to(moment(world, 99)):
+        orders.cancel_order(SYSTEM, order=order)
+    (statement,) = statements(order)
+    assert book.statement_total(statement) == order.total_fen // 2 - order.total_fen // 2 * 7 // 10
+
+
+def test_cards_that_an_engine_lost_before_the_start_are_not_taken_for_resold(world: World) -> None:
+    order = bought(world, listed(world, billing="reserved"), start=10, hours=24)
+    with noon():
+        hours = {"start_hour": world.start + 10, "end_hour": world.start + 34}
+        lose_booking(access.system("runner"), booking=order.booking, cards=4, **hours)
+    with clock.moved_to(moment(world, 9)):
         orders.cancel_order(SYSTEM, order=order)
     (statement,) = statements(order)
     assert book.statement_total(statement) == order.total_fen // 2 - order.total_fen // 2 * 7 // 10

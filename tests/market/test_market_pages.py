@@ -133,15 +133,19 @@ def test_from_the_product_to_the_order(world: World, buyer: Client) -> None:
     assert product.title in body(buyer, "/market/cart/")
     products.set_price(demo.ACTOR, product=product, price_fen=1000)
     assert "602.12" in body(buyer, "/market/cart/")  # what it was, beside 627.20
-    body(buyer, "/market/checkout/")
-    order = {"buyer": str(world.entity.pk), "purpose": "测试", "contract": "HT-1", "idempotency_key": "k2"}
+    (key,) = re.findall(r'name="item" value="(\d+)"', body(buyer, "/market/checkout/"))
+    order = {"buyer": str(world.entity.pk), "purpose": "测试", "contract": "HT-1", "idempotency_key": "k2", "item": key}
     stale = buyer.post("/market/checkout/", order | {"expected_fen": "60212"})
     assert stale.status_code == 200
     assert not Order.objects.exists()
-    done = buyer.post("/market/checkout/", order | {"expected_fen": "62720", "idempotency_key": "k3"})
+    last = order | {"expected_fen": "62720", "idempotency_key": "k3"}
+    done = buyer.post("/market/checkout/", last)
     made = Order.objects.get()
     assert done.headers["Location"] == f"/market/orders/{made.pk}/"
     assert (made.contract, made.total_fen) == ("HT-1", 62_720)
+    again = buyer.post("/market/checkout/", last)
+    assert again.headers["Location"] == done.headers["Location"], "sent twice, ordered once"
+    assert Order.objects.count() == 1
     assert not CartItem.objects.exists()
 
 
@@ -185,6 +189,7 @@ def test_a_cap_is_set_with_the_product_and_kept_until_the_order(world: World, bu
     assert "98.00" in found
     assert "98.00" in body(buyer, "/market/checkout/")
     order = {"buyer": str(world.entity.pk), "purpose": "测试", "expected_fen": "9800", "idempotency_key": "k2"}
+    order["item"] = str(CartItem.objects.get().pk)
     assert buyer.post("/market/checkout/", order).status_code == 302
     made = Order.objects.get()
     assert (made.cap_fen, made.total_fen) == (10_000, 9_800)
@@ -304,6 +309,10 @@ def test_rest_searches_without_a_token_and_orders_with_one(world: World, visitor
     term = {"units": 1, "start": start, "hours": 4}
     quoted = visitor.get(f"/api/market/products/{product.pk}/quote", term).json()
     assert (quoted["gross_fen"], quoted["total_fen"], quoted["free_cards"]) == (30_720, 30_106, 1000)
+    capped = visitor.get(f"/api/market/products/{product.pk}/quote", term | {"cap_fen": 10_000}).json()
+    assert (capped["gross_fen"], capped["total_fen"]) == (30_720, 9_800)
+    beyond = visitor.get(f"/api/market/products/{product.pk}/quote", term | {"cap_fen": 30_721}).json()
+    assert [problem["field"] for problem in beyond["problems"]] == ["cap_fen"]
     client = Client()
     client.force_login(people("agent", f"party:{world.entity.pk}").user)
     order = {"buyer": world.entity.pk, "product": product.pk, "purpose": "接口", "expected_fen": 30_106, **term}

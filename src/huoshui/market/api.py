@@ -191,6 +191,12 @@ class TermIn(Schema):
     hours: int = Field(ge=1, le=products.HOURS_MAX)
 
 
+class QuoteIn(TermIn):
+    """`cap_fen`: the most at the product's price, only of what is billed by use."""
+
+    cap_fen: int | None = Field(None, ge=1, le=orders.AMOUNT_FEN_MAX)
+
+
 class QuoteOut(Schema):
     """`problems` says why it cannot be ordered as asked; then nothing else is said."""
 
@@ -278,12 +284,12 @@ def one_product(request: HttpRequest, pk: Id) -> dict[str, Any]:
 
 
 @router.get("/products/{pk}/quote", response=QuoteOut, auth=None)
-def quote(request: HttpRequest, pk: Id, term: Query[TermIn]) -> dict[str, Any]:
-    """What units of a product over hours would cost, and how many cards are free throughout."""
+def quote(request: HttpRequest, pk: Id, term: Query[QuoteIn]) -> dict[str, Any]:
+    """What units of a product over hours would cost at most, and how many cards are free throughout."""
     product, start = queries.product(actor(request), pk), hour_of("start", term.start)
-    if found := orders.faults_of(product, term.units, start, term.hours, clock.hour_of(clock.now())):
+    if found := orders.faults_of(product, term.units, start, term.hours, clock.hour_of(clock.now()), term.cap_fen):
         return {"problems": [vars(problem) for problem in found]}
-    told = orders.quoted(product, term.units, term.hours)
+    told = orders.quoted(product, term.units, term.hours, term.cap_fen)
     free = int(free_cards([product.pool], start, start + term.hours).min())
     return {
         "cards": told.cards, "price_fen": told.price_fen, "gross_fen": told.gross_fen, "total_fen": told.total_fen,

@@ -10,7 +10,8 @@ The rules, in order:
 * **Fee.** One floored share of the rest, out of the operator's revenue; the concession, another, comes off the
   platform's part. Each statement is floored on its own, as the order's total was (`prices.total_of`).
 * **Compensation.** Where less was available than promised, the operator gives back the published share of the price of
-  what is missing below the promise, off its part of the final statement; what that cannot bear, it owes beside it.
+  what is missing below the promise, off its part of the final statement; what that cannot bear, it owes beside it, and
+  so what follows from losses that become known after that statement.
 * **VAT.** Each payee invoices the buyer for its own part (docs/book.md): what comes off the operator's part carries the
   product's rate, the platform's part the rate of the terms.
 """
@@ -22,7 +23,6 @@ from typing import Any
 
 from huoshui.book.services import MFEN_SECONDS, LineDraft
 from huoshui.jobs.services import Used
-from huoshui.market.delivered import Delivered
 from huoshui.market.models import Order
 from huoshui.market.prices import gross_of
 from huoshui.registry.models import Party
@@ -101,25 +101,24 @@ def period_bill(
 
 
 def final_bill(
-    order: Order, lines: Sequence[LineDraft], lost_fen: int, told: Delivered, terms: MarketTerms, centre: Party
+    order: Order, lines: Sequence[LineDraft], lost_fen: int, compensation_fen: int, terms: MarketTerms, centre: Party
 ) -> Bill:
     """The last statement: what is billed, less what was lost and is not credited yet, with the fee on the rest, less
     the compensation."""
-    operator = order.product.operator
     paid, unpaid = _less(order, lines, LOST, lost_fen)
-    compensation = compensation_fen(order, told.sold_seconds, told.lost_seconds)
-    made, short = _less(order, with_fee(order, paid, terms, centre), COMPENSATION, compensation)
-    owed = owed_back(order, unpaid, terms, centre)
-    owed[operator] += [replace(line, payee=order.buyer) for line in _credit(order, COMPENSATION, -short)]
-    return Bill(made, {payer: due for payer, due in owed.items() if sum(line.total for line in due)})
+    made, short = _less(order, with_fee(order, paid, terms, centre), COMPENSATION, compensation_fen)
+    return Bill(made, owed_back(order, unpaid, short, terms, centre))
 
 
-def owed_back(order: Order, lost_fen: int, terms: MarketTerms, centre: Party) -> dict[Party, list[LineDraft]]:
-    """What of lost card-time comes back the way it was paid, by who owes it."""
+def owed_back(
+    order: Order, lost_fen: int, compensation_fen: int, terms: MarketTerms, centre: Party
+) -> dict[Party, list[LineDraft]]:
+    """What of lost card-time comes back the way it was paid, and the operator's compensation, by who owes it."""
+    given = with_fee(order, _credit(order, LOST, -lost_fen), terms, centre)
     owed = defaultdict(list)
-    for line in with_fee(order, _credit(order, LOST, -lost_fen), terms, centre):
+    for line in (*given, *_credit(order, COMPENSATION, -compensation_fen)):
         owed[line.payee].append(replace(line, payee=order.buyer))
-    return owed
+    return {payer: due for payer, due in owed.items() if sum(line.total for line in due)}
 
 
 def _less(

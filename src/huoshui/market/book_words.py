@@ -28,6 +28,7 @@ ACTS = {
     "market.order.recall": _("cards taken back"),
     "market.order.extend": _("extended"),
     "market.order.bill": _("period billed"),
+    "market.order.close": pgettext_lazy("order", "settled"),
     "market.order.comment": _("commented"),
     "market.product.draft": _("drawn up"),
     "market.product.import": _("drawn up from a file"),

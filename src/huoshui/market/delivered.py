@@ -2,8 +2,9 @@
 
 Card-time is lost when the operator could not give it: cards reported as failed, the time in which no working engine
 kept them (`jobs.services.absences`), the time from an attempt that failed by the operator's fault to the next attempt
-in the booking, and what is left of a booking that was lost. No second is lost twice. What a buyer does not use is not
-lost, nor is what it resold, nor what a spot product recalls with its published notice.
+in the booking, and what is left of a booking that was lost. No second is lost twice. Hours that a buyer resold count as
+sold like the others, and as lost when they are lost in other hands (`Order.lost_elsewhere`). What a buyer does not use
+is not lost, nor is what a spot product recalls with its published notice.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from django.db.models import F
 
 from huoshui.base import clock
 from huoshui.jobs.models import Attempt, BookedStretch, Booking
-from huoshui.jobs.services import Absence, Used, absences, lost_with_engine
+from huoshui.jobs.services import Absence, Used, absences, card_hours_from, lost_with_engine
 from huoshui.market import shelf
 from huoshui.market.models import DeliveryRecord, Order
 from huoshui.registry.queries import related
@@ -27,26 +28,48 @@ UNFOLLOWED = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Delivered:
-    """Card-seconds sold (what was given up or recalled with notice is not) and lost of them; attempts, and those that
-    the operator failed."""
+    """Card-seconds sold (what was given up or recalled with notice is not), lost of them in the order's own booking and
+    in other hands; attempts, and those that the operator failed."""
 
     sold_seconds: int
     lost_seconds: int
+    elsewhere_seconds: int
     attempts: int
     failed: int
+
+    @property
+    def missing_seconds(self) -> int:
+        """Card-seconds lost in all."""
+        return self.lost_seconds + self.elsewhere_seconds
 
 
 def measure(order: Order, booking: Booking, used: Used, until_hour: int) -> Delivered:
     """What came of an order until an hour, as far as is known now; all of it when its booking has closed."""
     parts = list(booking.stretches.all())
-    failed_cards = order.failed_seconds(until_hour) + lost_with_engine(booking) * 3600
+    failed_cards = failed_seconds(order, booking, until_hour)
     attempts = list(Attempt.objects.filter(booking=booking).order_by("started_at", "id"))
     failed = [attempt for attempt in attempts if attempt.reason in OPERATOR_FAULTS]
     until, away = clock.instant_of(until_hour), absences(booking, until_hour=until_hour)
     gaps = sum(_gap(attempt, attempts, until, away) for attempt in failed)
     lost = failed_cards + sum(absence.seconds for absence in away) + gaps
-    sold = _seconds(parts, until_hour) + failed_cards
-    return Delivered(sold, min(lost, max(sold - used.card_seconds, 0)), len(attempts), len(failed))
+    own = _seconds(parts, until_hour) + failed_cards
+    sold = order.cards * (min(until_hour, order.end_hour) - order.start_hour) * 3600 if order.whole else own
+    lost = min(lost, max(own - used.card_seconds, 0))
+    return Delivered(sold, lost, order.lost_elsewhere, len(attempts), len(failed))
+
+
+def failed_seconds(order: Order, booking: Booking, until_hour: int) -> int:
+    """Card-seconds that an order's booking does not hold any more, as the operator reported them as failed before an
+    hour or an engine lost them."""
+    return order.failed_seconds(until_hour) + lost_with_engine(booking) * 3600
+
+
+def resold(order: Order) -> bool:
+    """Whether the booking of a confirmed whole order holds less than was sold, beyond what failed: the exchange takes
+    hours out of it, and what is not sold there does not come back into it."""
+    assert order.booking is not None
+    held = card_hours_from(order.booking, order.start_hour) * 3600
+    return held + failed_seconds(order, order.booking, order.end_hour) < order.card_seconds
 
 
 def _seconds(parts: Sequence[BookedStretch], until_hour: int) -> int:
@@ -77,9 +100,16 @@ def remember(order: Order, told: Delivered) -> None:
     record, _made = DeliveryRecord.objects.get_or_create(pool=order.product.pool)
     DeliveryRecord.objects.filter(pk=record.pk).update(
         orders=F("orders") + 1, sold_seconds=F("sold_seconds") + told.sold_seconds,
-        lost_seconds=F("lost_seconds") + told.lost_seconds, attempts=F("attempts") + told.attempts,
+        lost_seconds=F("lost_seconds") + told.missing_seconds, attempts=F("attempts") + told.attempts,
         failed=F("failed") + told.failed,
     )  # fmt: skip
+
+
+def remember_loss(order: Order, card_seconds: int) -> None:
+    """Add what was lost of an order after it was settled."""
+    if _counts(order):
+        shelf.changed()
+        DeliveryRecord.objects.filter(pool=order.product.pool).update(lost_seconds=F("lost_seconds") + card_seconds)
 
 
 def remember_answer(order: Order, at: datetime) -> None:

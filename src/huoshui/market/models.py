@@ -212,7 +212,8 @@ class Order(models.Model):
 
     `cap_fen` is the most at the product's price; `total_fen`, the most that is paid, is that less the platform's
     concession, and what the book holds under `market.order:ID`. `failed` is what the operator reported as failed:
-    [start_hour, end_hour, cards]; `billed_hour` the end of what statements have billed of a whole order.
+    [start_hour, end_hour, cards]; `lost_elsewhere` counts the card-seconds of hours that the buyer resold and that were
+    lost in other hands; `billed_hour` is the end of what statements have billed of a whole order.
     """
 
     class State(models.TextChoices):
@@ -245,6 +246,7 @@ class Order(models.Model):
     follows = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="extensions")
     booking = models.OneToOneField(Booking, models.PROTECT, null=True, blank=True, related_name="+")
     failed = models.JSONField(default=list)
+    lost_elsewhere = models.BigIntegerField(default=0)
     billed_hour = models.IntegerField()
     note = models.CharField(max_length=200, blank=True)
     placed_at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""Background work of the supermarket, safe to repeat: orders not answered lapse, periods that are over are billed."""
+"""Background work of the supermarket, safe to repeat: orders not answered lapse, what is over is billed."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ WORKER = access.system("worker")
 
 @task()
 def settle() -> int:
-    """Returns how many orders lapsed or were billed."""
-    return orders.lapse_unanswered(WORKER) + settlement.bill_due(WORKER)
+    """Returns how many orders lapsed, were billed or settled."""
+    return orders.lapse_unanswered(WORKER) + settlement.bill_due(WORKER) + settlement.close_due(WORKER)

@@ -324,21 +324,14 @@ def kept_fen(order: Order, at: datetime) -> int:
     notice = int((clock.instant_of(order.start_hour) - at).total_seconds() // 3600)
     if notice < 0:
         raise Refused(_("Order %(number)s has begun.") % {"number": order.number}, code="begun")
-    if resold(order):
+    if delivered.resold(order):
         text = _("Hours of order %(number)s were put on the exchange; it cannot be cancelled.")
         raise Refused(text % {"number": order.number}, code="resold")
     terms = published.terms_of(order)
-    failed = billing.lost_fen(order, order.failed_seconds(order.end_hour))
+    assert order.booking is not None
+    failed = billing.lost_fen(order, delivered.failed_seconds(order, order.booking, order.end_hour))
     due = max(order.total_fen - net_of(failed, terms.concession_bps), 0)
     return due - floor_share(due, terms.cancellation_return_bps.bps(notice))
-
-
-def resold(order: Order) -> bool:
-    """Whether the booking of a confirmed whole order holds less than was sold, beyond what failed: the exchange takes
-    hours out of it, and what is not sold there does not come back into it."""
-    assert order.booking is not None
-    held = jobs.card_hours_from(order.booking, order.start_hour) * 3600
-    return held + order.failed_seconds(order.end_hour) < order.card_seconds
 
 
 @action("market.order.extend")

@@ -34,14 +34,22 @@ BILLED_PER_RUN_MAX = 2_000
 
 
 def on_ended(act: Act, record: LogRecord, booking: Booking, used: Used) -> None:
-    """A booking of ours ended and is accounted for: the final statement, and the rating."""
+    """A booking of ours ended and is accounted for: the final statement, and the rating. When it ended before the term
+    because its buyer had resold the last hours, both wait for the end of the term (`close_due`)."""
     rows = Order.objects.select_for_update(of=("self",)).select_related("buyer", "product__pool__site__operator")
     order = rows.get(booking=booking)
     if order.state != Order.State.CONFIRMED:
         return  # cancelled before it began: settled then
+    if not (order.whole and order.end_hour > clock.hour_of(act.at) and delivered.resold(order)):
+        _settle(act, record, order, booking, used)
+
+
+def _settle(act: Act, record: LogRecord, order: Order, booking: Booking, used: Used) -> None:
     told = delivered.measure(order, booking, used, order.end_hour)
     lines = billing.period_lines(order, open_periods(order)) if order.whole else billing.use_lines(order, used)
-    bill = billing.final_bill(order, lines, _uncredited_fen(order, told), told, published.terms_of(order), centre())
+    bill = billing.final_bill(
+        order, lines, _uncredited_fen(order, told), _uncompensated_fen(order, told), published.terms_of(order), centre()
+    )
     issue(act, record, order, bill.lines, final=True)
     for payer, owed in bill.owed.items():
         _issue(act, record, order, payer, owed, secured=False)
@@ -52,13 +60,20 @@ def on_ended(act: Act, record: LogRecord, booking: Booking, used: Used) -> None:
 
 def lost_elsewhere(act: Act, record: LogRecord, booking: Booking, card_seconds: int) -> None:
     """Hours of an order that its buyer had resold were lost: nobody pays the buyer for them, so their price comes back
-    to it. The statement of the order bills them, as hours that were resold count as taken."""
-    rows = Order.objects.select_related("buyer", "product__pool__site__operator")
+    to it. The statement of the order bills them, as hours that were resold count as taken. They count for compensation
+    and rating as all that is lost: in the final statement, or at once when that is issued already."""
+    rows = Order.objects.select_for_update(of=("self",)).select_related("buyer", "product__pool__site__operator")
     order = rows.get(booking=booking)
+    order.lost_elsewhere += card_seconds
+    order.save(update_fields=["lost_elsewhere"])
+    compensation = 0
+    if order.state == Order.State.SETTLED:
+        told = delivered.measure(order, booking, jobs.used(booking), order.end_hour)
+        compensation = _uncompensated_fen(order, told)
+        delivered.remember_loss(order, card_seconds)
     lost = billing.lost_fen(order, card_seconds)
-    for payer, owed in billing.owed_back(order, lost, published.terms_of(order), centre()).items():
-        if sum(line.total for line in owed):
-            _issue(act, record, order, payer, owed, secured=False)
+    for payer, owed in billing.owed_back(order, lost, compensation, published.terms_of(order), centre()).items():
+        _issue(act, record, order, payer, owed, secured=False)
 
 
 def open_periods(order: Order) -> list[tuple[int, int]]:
@@ -74,6 +89,15 @@ def _uncredited_fen(order: Order, told: Delivered) -> int:
     ).exclude(statement__state=State.CANCELLED)  # fmt: skip
     credited = -(given.aggregate(sum=Sum("amount"))["sum"] or 0)
     return max(billing.lost_fen(order, told.lost_seconds) - credited, 0)
+
+
+def _uncompensated_fen(order: Order, told: Delivered) -> int:
+    """The compensation for all that is missing, less what statements gave: off the operator's part, or owed by it."""
+    lines = StatementLine.objects.filter(
+        statement__desk=DESK, statement__subject=f"market.order:{order.pk}", kind=billing.COMPENSATION
+    ).exclude(statement__state=State.CANCELLED)
+    given = sum(abs(amount) for amount in lines.values_list("amount", flat=True))
+    return max(billing.compensation_fen(order, told.sold_seconds, told.missing_seconds) - given, 0)
 
 
 def issue(
@@ -141,3 +165,29 @@ def bill_due(actor: Actor) -> int:
         key = f"order/{order.pk}/bill/{order.billed_hour}"
         done += bill_periods(actor, key=key, order=order, until_hour=now) is not None
     return done
+
+
+@action("market.order.close")
+def close_order(act: Act, *, order: Order) -> Order:
+    """Settle an order whose term is over and whose booking closed before. Raises Conflict for any other."""
+    act.require(SETTLE)
+    rows = Order.objects.select_for_update(of=("self",)).select_related(
+        "buyer", "booking", "product__pool__site__operator"
+    )
+    found = rows.get(pk=order.pk)
+    booking, over = found.booking, found.end_hour <= clock.hour_of(act.at)
+    if found.state != Order.State.CONFIRMED or booking is None or booking.closed_at is None or not over:
+        raise Conflict(_("There is nothing to bill."), code="order_state", state=found.state)
+    _settle(act, act.record(found, {"closed": True}), found, booking, jobs.used(booking))
+    return found
+
+
+def close_due(actor: Actor) -> int:
+    """Settle every such order; returns how many. Safe to repeat."""
+    rows = Order.objects.filter(
+        state=Order.State.CONFIRMED, booking__closed_at__isnull=False, end_hour__lte=clock.hour_of(clock.now())
+    ).order_by("id")
+    due = list(rows[:BILLED_PER_RUN_MAX])
+    for order in due:
+        close_order(actor, key=f"order/{order.pk}/close", order=order)
+    return len(due)

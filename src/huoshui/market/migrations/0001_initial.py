@@ -63,6 +63,7 @@ class Migration(migrations.Migration):
                 ('terms_digest', models.CharField(max_length=64)),
                 ('state', models.CharField(choices=[('placed', 'waits for the operator'), ('confirmed', 'confirmed'), ('settled', 'settled'), ('refused', 'refused'), ('lapsed', 'not answered in time'), ('cancelled', 'cancelled')], default='placed', max_length=10)),
                 ('failed', models.JSONField(default=list)),
+                ('lost_elsewhere', models.BigIntegerField(default=0)),
                 ('billed_hour', models.IntegerField()),
                 ('note', models.CharField(blank=True, max_length=200)),
                 ('placed_at', models.DateTimeField()),

@@ -20,7 +20,7 @@ from huoshui.base.views import page, post_action
 from huoshui.book.permissions import READ as READ_BOOK
 from huoshui.jobs import services as jobs
 from huoshui.jobs.models import Booking
-from huoshui.market import queries
+from huoshui.market import delivered, queries
 from huoshui.market.actions import carts
 from huoshui.market.actions import orders as actions
 from huoshui.market.actions.orders import quoted
@@ -66,7 +66,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
     form = CheckoutForm(buyers, request.POST or None, initial={"buyer": request.GET.get("buyer") or buyers.first()})
     if form.is_valid():
         named = form.cleaned_data | {
-            "items": [row.item.pk for row in found.rows], "expected_fen": _shown_total(request),
+            "items": _shown_items(request), "expected_fen": _shown_total(request),
         }  # fmt: skip
         made = post_action(request, actions.checkout, form, **named)
         if made is not None:
@@ -80,6 +80,12 @@ def _shown_total(request: HttpRequest) -> int:
     """The total that the page had shown; 0 (which never fits) when it did not arrive."""
     text = request.POST.get("expected_fen", "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 17 else 0
+
+
+def _shown_items(request: HttpRequest) -> list[int]:
+    """Keys of the items that the page had shown: what is sent twice is the same order."""
+    given = request.POST.getlist("item")
+    return [int(key) for key in given if key.isascii() and key.isdecimal() and len(key) < 19]
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------
@@ -121,7 +127,7 @@ def may(actor: Actor, order: Order) -> dict[str, Any]:
     confirmed, over = order.state == Order.State.CONFIRMED, clock.instant_of(order.end_hour) <= now
     begun = clock.instant_of(order.start_hour) <= now
     given_up = confirmed and order.booking is not None and order.booking.state == Booking.State.CANCELLED
-    resold = confirmed and order.whole and not begun and not given_up and actions.resold(order)
+    resold = confirmed and order.whole and not begun and not given_up and delivered.resold(order)
     may_end = confirmed and not over and not given_up and not (order.whole and begun) and not resold
     cancel = buys and (order.state == Order.State.PLACED or may_end)
     return {
