@@ -14,9 +14,11 @@ from tests.compute.world import NOON, SYSTEM, World
 from huoshui.base import access, clock
 from huoshui.book import services as book
 from huoshui.book.models import Kind
+from huoshui.book.services import statement_total
 from huoshui.compute.models import Pool, Site
 from huoshui.exchange.actions import auctions, listings
 from huoshui.exchange.models import Auction, Listing, Order, Trade
+from huoshui.exchange.settle import statements_of
 from huoshui.exchange.solving import solve
 from huoshui.jobs import services
 from huoshui.jobs.models import Booking
@@ -151,3 +153,12 @@ def held(booking: Booking | None) -> int:
     assert booking is not None
     booking.refresh_from_db()
     return sum(s.cards * (s.end_hour - s.start_hour) for s in booking.stretches.all())
+
+
+def returned(bourse: Bourse, trade: Trade) -> int:
+    """What came back to the buyer of a trade whose hours were lost after it had resold them: from the seller what it
+    got, from the centre its fee."""
+    back = {row.payer: statement_total(row) for row in statements_of(trade) if not row.secured}
+    total = sum(back.values())
+    assert back == {trade.seller: total - total // 100, bourse.world.centre: total // 100}
+    return total

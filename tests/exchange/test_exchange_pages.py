@@ -224,8 +224,9 @@ def test_the_api_sells_and_takes_with_keys_and_plain_codes(bourse: Bourse, peopl
         take = {"party": bourse.firms[0].pk, "lots": 4}
         trade = call(firm, f"listings/{made['id']}/take", take, "2").json()
         assert (trade["lots"], trade["price_mfen"], trade["seller"]) == (4, PRICE, bourse.operator.pk)
+        assert call(firm, f"listings/{made['id']}/take", take, "2").json() == trade, "a lost answer is repeated"
         again = call(firm, f"listings/{made['id']}/take", take, "3")
-        assert again.json()["code"] in ("listing_state", "missing")
+        assert again.json()["code"] == "listing_state"
         assert call(firm, "listings/sell", body, "4").status_code == 404, "another party's"
         outside = call(site, "listings/sell", body | {"price_mfen": PRICE * 2}, "5")
         assert (outside.status_code, outside.json()["code"]) == (409, "price_limit")
@@ -252,6 +253,27 @@ def test_an_operator_takes_cards_of_a_trade_back_on_the_page_and_by_the_api(bour
         done = site.post(f"/api/exchange/trades/{trade.pk}/recall", json.dumps(body), **asked)
         assert (done.status_code, done.json()["id"]) == (200, trade.pk)
     assert held(trade.booking) == 4 * 10 - 3 * 6 - 4
+
+
+def test_an_operator_reports_what_failed_of_hours_that_are_only_on_offer(bourse: Bourse, sign: Sign) -> None:
+    bought = bourse.take(bourse.sell(4), bourse.firms[0], 4)
+    listing = bourse.sell(4, party=bourse.firms[0], resold_from=bought.booking)
+    path, hour = f"/exchange/aside/{listing.booking_id}/recall/", bourse.window["start_hour"] + 4
+    form = {"from_hour": local(hour), "cards": 1, "reason": "failure", "idempotency_key": "r"}
+    with clock.moved_to(NOON):
+        site, firm = sign("operator", scope(bourse.operator)), sign("agent", scope(bourse.firms[0]))
+        assert path in site.get("/exchange/trades/").content.decode()
+        assert path not in firm.get("/exchange/trades/").content.decode()
+        assert firm.get(path).status_code == 404
+        assert "<select" in site.get(path).content.decode()
+        assert site.post(path, form)["Location"] == "/exchange/trades/"
+        assert [row["booking"] for row in site.get("/api/exchange/aside").json()["items"]] == [listing.booking_id]
+        body = {"from": clock.instant_of(hour).isoformat(), "cards": 1, "reason": "failure"}
+        asked = {"content_type": "application/json", "headers": {"Idempotency-Key": "k"}}
+        address = f"/api/exchange/aside/{listing.booking_id}/recall"
+        assert firm.post(address, json.dumps(body), **asked).status_code == 403
+        assert site.post(address, json.dumps(body), **asked).status_code == 200
+    assert held(listing.booking) == 4 * 10 - 2 * 6
 
 
 def test_indicators_tell_volume_price_and_spread(bourse: Bourse) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.compute import world as worlds
 from tests.compute.world import LIMIT_FEN, NOON, SYSTEM
-from tests.exchange.bourse import PRICE, WINDOW, Bourse, free, held, money
+from tests.exchange.bourse import PRICE, WINDOW, Bourse, free, held, money, returned
 from tests.jobs.rows import attempt
 
 from huoshui.base import clock
@@ -220,8 +220,7 @@ def test_hours_lost_in_the_hands_of_the_last_buyer_are_paid_back_up_the_chain(bo
     trade.refresh_from_db()
     assert trade.state == Trade.State.VOID
     assert money(second)["limit"] == LIMIT_FEN
-    (back,) = [row for row in bought_statements(bought) if not row.secured]
-    assert (back.payer, statement_total(back)) == (bourse.operator, 4 * LOT_FEN)
+    assert returned(bourse, bought) == 4 * LOT_FEN
 
 
 def test_hours_that_a_connected_engine_never_reserved_are_not_billed(bourse: Bourse) -> None:
@@ -280,8 +279,7 @@ def test_hours_lost_to_a_silent_engine_are_paid_back_up_the_chain(bourse: Bourse
     assert trade.booking is not None
     connected(bourse, trade.booking, -20, (2, 4.5))
     bourse.end(trade.booking)
-    (back,) = [row for row in bought_statements(bought) if not row.secured]
-    assert (back.payer, statement_total(back)) == (bourse.operator, 10 * PRICE // 1000)
+    assert returned(bourse, bought) == 10 * PRICE // 1000
 
 
 def test_resold_hours_come_from_the_pool_that_is_named(bourse: Bourse) -> None:
@@ -300,8 +298,7 @@ def test_hours_lost_while_on_offer_are_paid_back_too(bourse: Bourse) -> None:
     assert listing.booking is not None
     listing.booking.stretches.update(cards=1)
     bourse.end(listing.booking)
-    (back,) = [row for row in bought_statements(bought) if not row.secured]
-    assert statement_total(back) == 2 * LOT_FEN
+    assert returned(bourse, bought) == 2 * LOT_FEN
 
 
 def test_a_listing_whose_cards_were_lost_is_closed(bourse: Bourse) -> None:
@@ -310,12 +307,6 @@ def test_a_listing_whose_cards_were_lost_is_closed(bourse: Bourse) -> None:
     listing.booking.stretches.all().delete()
     bourse.end(listing.booking, state=Booking.State.LOST, fault="failure")
     assert refusal(bourse.take, listing, bourse.firms[0]) == "listing_state"
-
-
-def bought_statements(trade: Trade) -> Any:
-    from huoshui.exchange.settle import statements_of
-
-    return statements_of(trade)
 
 
 def test_what_its_holder_gives_up_is_billed_all_the_same(bourse: Bourse) -> None:

@@ -6,18 +6,17 @@ from typing import Any
 
 import pytest
 from tests.compute.world import LIMIT_FEN, NOON, SYSTEM, publish
-from tests.exchange.bourse import PRICE, WINDOW, Bourse, held, money
+from tests.exchange.bourse import PRICE, WINDOW, Bourse, held, money, returned
 from tests.market import shop
 
 from huoshui.base import clock
 from huoshui.base.access import Actor
-from huoshui.base.errors import Forbidden, Invalid, Refused
+from huoshui.base.errors import Forbidden, Invalid, Missing, Refused
 from huoshui.book.models import Statement
 from huoshui.book.services import statement_total
 from huoshui.exchange import queries
-from huoshui.exchange.actions import enquiries, trades
-from huoshui.exchange.models import Trade
-from huoshui.exchange.settle import statements_of
+from huoshui.exchange.actions import enquiries, listings, trades
+from huoshui.exchange.models import Listing, Trade
 from huoshui.jobs.models import Booking
 
 HOURS = WINDOW[1] - WINDOW[0]
@@ -103,8 +102,7 @@ def test_only_who_runs_the_site_takes_cards_back(bourse: Bourse, people: Callabl
     resold.booking.refresh_from_db()
     bourse.end(resold.booking, state=resold.booking.state)
     assert money(second)["limit"] == LIMIT_FEN
-    (back,) = [row for row in statements_of(bought) if not row.secured]
-    assert (back.payer, statement_total(back)) == (bourse.operator, 4 * LOT_FEN)
+    assert returned(bourse, bought) == 4 * LOT_FEN
 
 
 def test_hours_bought_in_the_supermarket_and_lost_after_they_were_resold_are_paid_back_there(bourse: Bourse) -> None:
@@ -148,3 +146,71 @@ def test_what_is_billed_by_use_is_taken_back_too(bourse: Bourse) -> None:
     trade = awarded(bourse, billing=Booking.Billing.USED)
     take_back(bourse, trade, NOTICE, -1, "recall", CARDS)
     assert held(trade.booking) == CARDS * NOTICE
+
+
+# --- hours that stand aside to be resold ------------------------------------------------------------------------------
+
+
+def fail_aside(bourse: Bourse, booking: Booking | None, hour: int, cards: int, by: Any = SYSTEM) -> None:
+    """The site reports cards as failed from an hour of the window on, an hour before it begins."""
+    assert booking is not None
+    start = bourse.window["start_hour"]
+    with clock.moved_to(clock.instant_of(start - 1)):
+        trades.recall_aside(by, booking=booking, from_hour=start + hour, cards=cards, reason="failure")
+
+
+def test_cards_that_fail_while_they_are_only_on_offer_are_reported_and_paid_back(
+    bourse: Bourse, people: Callable[..., Actor]
+) -> None:
+    first, second = bourse.firms[:2]
+    bought = bourse.take(bourse.sell(6), first, 6)
+    listing = bourse.sell(6, party=first, resold_from=bought.booking)
+    bourse.take(listing, second, 1)
+    site, holder = people("operator", f"party:{bourse.operator.pk}"), people("agent", f"party:{first.pk}")
+    with clock.moved_to(NOON):
+        assert list(queries.aside(site)) == [listing.booking]
+        assert list(queries.aside(holder)) == []
+    with pytest.raises(Forbidden):
+        fail_aside(bourse, listing.booking, 4, 2, by=holder)
+    fail_aside(bourse, listing.booking, 4, 2, by=site)
+    assert held(listing.booking) == 5 * HOURS - 2 * (HOURS - 4)
+    listing.refresh_from_db()
+    assert (listing.left, listing.state) == (3, Listing.State.OPEN), "what failed is not offered any more"
+    bourse.take(listing, second, 3)
+    assert listing.booking is not None
+    bourse.end(listing.booking)
+    assert returned(bourse, bought) == 2 * (HOURS - 4) * PRICE // 1000
+
+
+def test_a_listing_of_which_every_card_failed_is_over(bourse: Bourse) -> None:
+    bought = bourse.take(bourse.sell(2), bourse.firms[0], 2)
+    listing = bourse.sell(2, party=bourse.firms[0], resold_from=bought.booking)
+    fail_aside(bourse, listing.booking, 8, 2)
+    listing.refresh_from_db()
+    assert (listing.left, listing.state) == (0, Listing.State.EXPIRED)
+    assert held(listing.booking) == 2 * 8, "the hours before stay with their seller"
+
+
+def test_free_cards_of_a_site_are_withdrawn_not_recalled(bourse: Bourse) -> None:
+    listing = bourse.sell(2)
+    with pytest.raises(Missing):
+        fail_aside(bourse, listing.booking, 0, 1)
+    assert bourse.take(listing, bourse.firms[0], 2).booking is not None
+
+
+def test_hours_that_may_be_recalled_are_not_sold_to_who_asked_for_cards_that_stay(
+    bourse: Bourse, people: Callable[..., Actor]
+) -> None:
+    trade, wanted = awarded(bourse), bourse.seek(bourse.firms[1], 2)
+    assert wanted.contract is not None
+    with clock.moved_to(NOON + timedelta(hours=10)):
+        named = {"listing": wanted, "party": bourse.firms[0], "lots": 2, "pool": bourse.world.pool}
+        assert refusal(listings.take, SYSTEM, resold_from=trade.booking, **named) == "recallable"
+        holder = people("agent", f"party:{bourse.firms[0].pk}")
+        assert queries.cards_for(holder, wanted.contract) == ([], []), "it is not proposed either"
+        listing = listings.sell_cards(
+            SYSTEM, party=bourse.firms[0], pool=bourse.world.pool, lots=2, price_mfen=PRICE, resold_from=trade.booking,
+            expires_at=bourse.expires, **bourse.window,
+        )  # fmt: skip
+    assert listing.booking is not None
+    assert listing.booking.recall_notice_hours == NOTICE

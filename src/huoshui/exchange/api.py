@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema
 
 from huoshui.base import access
@@ -125,6 +126,18 @@ class RecallIn(Schema):
     from_: datetime = Field(alias="from")
     cards: Lots
     reason: Literal["recall", "failure"]
+
+
+class AsideOut(Schema):
+    """A booking of hours that are to be resold; `cards` are what it had at first."""
+
+    booking: int = Field(alias="pk")
+    number: str
+    pool: int = Field(alias="pool_id")
+    cards: int
+    start_hour: int
+    end_hour: int
+    state: str
 
 
 class AuctionOut(Schema):
@@ -286,7 +299,7 @@ def _by_code(model: Any, field: str, code: str | None) -> Any:
         return None
     found = model.objects.filter(code=code).first()
     if found is None:
-        raise invalid(field, code, "no such code")
+        raise invalid(field, code, _("no such code"))
     return found
 
 
@@ -324,7 +337,7 @@ def sell_cards(request: HttpRequest, body: SellIn) -> Listing:
     """List cards at a fixed price; they are set aside at once."""
     cards = _cards(request, body.pool, body.booking)
     if cards["pool"] is None:
-        raise invalid("pool", "", "say which pool or which booking")
+        raise invalid("pool", "", _("say which cards you sell"))
     return listings.sell_cards(
         actor(request), key=key(request), party=_party(request, body.party), start_hour=hour_of("start", body.start),
         end_hour=hour_of("end", body.end), lots=body.lots, price_mfen=body.price_mfen, expires_at=body.expires_at,
@@ -389,6 +402,21 @@ def recall_trade(request: HttpRequest, pk: Id, body: RecallIn) -> Trade:
     return trades.recall_trade(
         actor(request), key=key(request), trade=queries.trade(actor(request), pk),
         from_hour=hour_of("from", body.from_), cards=body.cards, reason=body.reason,
+    )  # fmt: skip
+
+
+@router.get("/aside", response=Page[AsideOut])
+def list_aside(request: HttpRequest, paging: Query[Paging]) -> Cut:
+    """Hours at your sites that their holders set aside to resell and nobody bought yet."""
+    return cut(queries.aside(actor(request)), paging)
+
+
+@router.post("/aside/{pk}/recall", response=AsideOut)
+def recall_aside(request: HttpRequest, pk: Id, body: RecallIn) -> Booking:
+    """Take such cards back, or report that they failed (who runs their site). `pk` is that of the booking."""
+    return trades.recall_aside(
+        actor(request), key=key(request), booking=Booking(pk=pk), from_hour=hour_of("from", body.from_),
+        cards=body.cards, reason=body.reason,
     )  # fmt: skip
 
 

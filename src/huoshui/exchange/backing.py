@@ -60,12 +60,27 @@ def check(party: Party, cards: Cards, contract: Contract) -> None:
         raise invalid("billing", contract.billing, _("resold hours are sold as a whole"))
 
 
+def refuse_recallable(cards: Cards) -> None:
+    """Raises Refused(code="recallable") for hours that may be recalled: who bids for cards bids for such as stay."""
+    if cards.booking is not None and cards.booking.recall_notice_hours is not None:
+        text = _("Cards that may be recalled are not sold in an auction or to a buy listing; list them.")
+        raise Refused(text, code="recallable")
+
+
 def on_offer() -> QuerySet[Booking]:
     """Bookings that stand behind something open: cards set aside for a listing, an order or an offer."""
     return Booking.objects.filter(
         Q(pk__in=Listing.objects.filter(state=Listing.State.OPEN, booking__isnull=False).values("booking"))
         | Q(pk__in=Order.objects.filter(state=Order.State.OPEN, booking__isnull=False).values("booking"))
         | Q(pk__in=Offer.objects.filter(state=Offer.State.SEALED, booking__isnull=False).values("booking"))
+    )
+
+
+def resold_aside() -> QuerySet[Booking]:
+    """Bookings of hours that were set aside to be resold, sold since or not."""
+    return Booking.objects.filter(
+        Q(pk__in=Listing.objects.filter(resold_from__isnull=False, booking__isnull=False).values("booking"))
+        | Q(pk__in=Order.objects.filter(resold_from__isnull=False, booking__isnull=False).values("booking"))
     )
 
 

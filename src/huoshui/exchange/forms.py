@@ -212,7 +212,7 @@ class TakeForm(forms.Form):
     ) -> None:  # fmt: skip
         super().__init__(*args, **kwargs)
         set_rows(self, "party", parties)
-        self.fields["lots"].max_value = listing.left  # type: ignore[attr-defined]
+        self.fields["lots"].widget.attrs["max"] = listing.left
         self.fields["lots"].initial = 1
         if listing.side == Side.SELL:
             del self.fields["cards"]

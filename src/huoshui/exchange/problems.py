@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from django.utils.translation import gettext as _
 
 from huoshui.base import canonical
 from huoshui.base.errors import Missing, Refused
@@ -39,11 +40,11 @@ def stored(auction_: Auction) -> tuple[auction.Problem, auction.Result]:
     digests in the log."""
     data = {row.kind: bytes(row.content) for row in auction_.data.all()}
     if "result" not in data:
-        raise Missing("The auction is not cleared.")
+        raise Missing(_("The auction is not cleared."))
     problem = archive.unpack(auction.Problem, data["problem"])
     result = archive.unpack(auction.Result, data["result"])
     if problem.digest() != auction_.digests["problem"] or result.digest() != auction_.digests["result"]:
-        raise Refused("The stored auction does not match its digests in the log.", code="auction_tampered")
+        raise Refused(_("The stored auction does not match its digests in the log."), code="auction_tampered")
     return problem, result
 
 

@@ -12,6 +12,8 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from huoshui.base import canonical, clock, log
 from huoshui.base.errors import Missing
 from huoshui.base.models import LogRecord
@@ -67,7 +69,7 @@ def document(auction: Auction) -> dict[str, Any]:
     """The public document as of now. Raises Missing before the auction is published."""
     opening = opens_at(auction)
     if opening is None or auction.record is None:
-        raise Missing("The auction is not published.")
+        raise Missing(_("The auction is not published."))
     problem, result = problems.stored(auction)
     orders, size = taken_in(auction), log.size()
     found: dict[str, Any] = {

@@ -58,11 +58,15 @@ def open_listings(actor: Actor) -> QuerySet[Listing]:
 
 
 def listing(actor: Actor, pk: int) -> Listing:
-    """One listing: an open one for everybody, a closed one for its party and for who watches. Raises Missing."""
+    """One listing: an open one for everybody, a closed one for its party, for who took it up and for who watches.
+    Raises Missing."""
     actor.require(READ)
     rows = Listing.objects.select_related("party", *CONTRACT, "booking__pool__site", "resold_from")
     found = rows.filter(pk=pk).first()
-    if found is None or not (found.state == Listing.State.OPEN or actor.can(TRADE, found) or actor.can(MONITOR)):
+    if found is None or not (
+        found.state == Listing.State.OPEN or actor.can(TRADE, found) or actor.can(MONITOR)
+        or trades(actor).filter(source=canonical.label(found)).exists()
+    ):  # fmt: skip
         raise Missing(_("There is nothing here, or it is not yours to see."))
     return found
 
@@ -194,6 +198,24 @@ def may_recall(actor: Actor, trade: Trade) -> bool:
     return booking.end_hour > clock.hour_of(clock.now())
 
 
+def aside(actor: Actor) -> QuerySet[Booking]:
+    """Hours at the actor's sites that their holders set aside to resell and nobody bought, and that can still be taken
+    back. What is asked for them is not said."""
+    rows = backing.resold_aside().filter(
+        state__in=services.LIVE, stretches__end_hour__gt=clock.hour_of(clock.now()),
+        pool__site__operator__in=parties(actor),
+    )  # fmt: skip
+    return rows.select_related("pool__site", "pool__card_model").distinct().order_by("start_hour", "id")
+
+
+def one_aside(actor: Actor, pk: int) -> Booking:
+    """One of them. Raises Missing."""
+    found = aside(actor).filter(pk=pk).first()
+    if found is None:
+        raise Missing(_("There is nothing here, or it is not yours to see."))
+    return found
+
+
 def taken_back(trade: Trade) -> list[dict[str, Any]]:
     """What was taken back of a trade, oldest first: `from` (hour), `cards`, `reason`, `card_hours`."""
     records = LogRecord.objects.filter(subject=canonical.label(trade), action=RECALL).order_by("id")
@@ -238,12 +260,13 @@ def resellable(actor: Actor) -> QuerySet[Booking]:
 
 
 def cards_for(actor: Actor, contract: Contract) -> tuple[Sequence[Pool], Sequence[Booking]]:
-    """What the actor could sell under a contract: pools with free cards, and bookings that cover it."""
+    """What the actor could sell to a bid for a contract: pools with free cards, and bookings that cover it and that
+    nobody can recall."""
     pools = [pool for pool in own_pools(actor) if contract.fits(pool)]
     free = services.free_cards(pools, contract.start_hour, contract.end_hour).min(axis=1) if pools else np.zeros(0)
     bookings = [
         booking for booking in resellable(actor)
-        if contract.fits(booking.pool)
+        if contract.fits(booking.pool) and booking.recall_notice_hours is None
         and services.booked_cards(booking, contract.start_hour, contract.end_hour).min() > 0
     ]  # fmt: skip
     return [pool for pool, cards in zip(pools, free, strict=True) if cards > 0], bookings

@@ -5,8 +5,8 @@
   what was not reserved yet and the time in which the engine was silent are not billed, unless something ran in it.
   Hours that the buyer resold count as taken: it is paid for them by the next buyer.
 * **Lost in other hands.** When hours are lost that were resold, nobody pays for them to whoever sold last, and each
-  seller before gives its own buyer back what that buyer paid for them (a statement of its own, not secured). Who sold
-  them before they came here is told (`jobs.services.tell_lost`).
+  seller before gives its own buyer back what it got of what that buyer paid for them, and the centre the fee
+  (statements of their own, not secured). Who sold them before they came here is told (`jobs.services.tell_lost`).
 * **Balances** of compute accounts are passed on at once, and billed at once.
 
 The fee is one floored share of the amount, out of the seller's revenue. Every fen of the commitment is billed or comes
@@ -143,22 +143,31 @@ def _fee(trade: Trade, amount_fen: int) -> Iterator[LineDraft]:
 
 
 def _make_whole(act: Act, record: LogRecord, resold_from: Booking | None, lost: int) -> None:
-    """Whoever sold card-seconds that were lost after they had been resold gives its buyer their price back, link by
-    link; whoever sold the first of them elsewhere is told."""
-    origin, today = _origin(resold_from), clock.local(act.at).date()
+    """What was paid for card-seconds that were lost after they had been resold comes back, link by link, from the
+    seller and, for the fee, from the centre; whoever sold the first of them elsewhere is told."""
+    origin = _origin(resold_from)
     while lost and origin is not None:
         link = Trade.objects.filter(booking=origin).select_related("seller", "buyer").first()
         if link is None:
             tell_lost(act, record, origin, lost)
             return
-        if amount := lost * link.price_mfen // MFEN_SECONDS:
-            book.issue_statement(
-                act, record, desk=DESK, subject=canonical.label(link), payer=link.seller, secured=False, final=False,
-                lines=[_amount(link, link.buyer, LOST, "exchange.lost", amount)], contract=link.number,
-                contest_until=_contest_until(act, link), signed_on=clock.local(link.made_at).date(),
-                used=(today, today),
-            )  # fmt: skip
+        amount = lost * link.price_mfen // MFEN_SECONDS
+        fee = floor_share(amount, link.terms.fee_bps)
+        _give_back(act, record, link, link.seller, amount - fee)
+        _give_back(act, record, link, centre(), fee)
         origin = _origin(link.resold_from)
+
+
+def _give_back(act: Act, record: LogRecord, trade: Trade, payer: Party, amount: int) -> None:
+    """What somebody got for lost hours of a trade, back to its buyer."""
+    if not amount:
+        return
+    today = clock.local(act.at).date()
+    book.issue_statement(
+        act, record, desk=DESK, subject=canonical.label(trade), payer=payer, secured=False, final=False,
+        lines=[_amount(trade, trade.buyer, LOST, "exchange.lost", amount)], contract=trade.number,
+        contest_until=_contest_until(act, trade), signed_on=clock.local(trade.made_at).date(), used=(today, today),
+    )  # fmt: skip
 
 
 def _amount(trade: Trade, payee: Party, kind: str, description: str, amount: int) -> LineDraft:

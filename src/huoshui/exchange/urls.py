@@ -33,6 +33,7 @@ urlpatterns = [
     path("trades/", listings.trade_list, name="trades"),
     path("trades/<int:pk>/", listings.trade_page, name="trade"),
     path("trades/<int:pk>/recall/", listings.trade_recall, name="trade_recall"),
+    path("aside/<int:pk>/recall/", listings.aside_recall, name="aside_recall"),
     path("monitor/", listings.monitor, name="monitor"),
     path("public/<int:number>/", auctions.public_auction, name="public_auction"),
     path("public/verifier/", auctions.public_verifier, name="public_verifier"),

@@ -145,9 +145,8 @@ def _set_aside(act: Act, record: LogRecord, order: Order, pool: Pool | None, res
     contract = order.auction.contract
     if pool is None:
         raise invalid("pool", pool, _("say which cards you sell"))
-    if resold_from is not None and resold_from.recall_notice_hours is not None:
-        raise Refused(_("Cards that may be recalled are not sold in an auction; list them."), code="recallable")
     cards = Cards(pool, resold_from)
+    backing.refuse_recallable(cards)
     backing.check(order.party, cards, contract)
     return backing.set_aside(act, record, order.party, cards, contract, order.lots, order)
 

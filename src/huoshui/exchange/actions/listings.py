@@ -119,7 +119,8 @@ def take(
 ) -> Trade:  # fmt: skip
     """Take up lots of a listing. Who takes a buy listing says where the cards come from.
 
-    Raises Refused(code="listing_state", "lots_left", "self_trade", "wash_trade", "over_limit", "no_cards", "not_held").
+    Raises Refused(code="listing_state", "lots_left", "self_trade", "wash_trade", "over_limit", "no_cards", "not_held",
+    "recallable").
     """
     act.require(TRADE, party)
     listing = _locked(listing)
@@ -163,6 +164,7 @@ def _deal(
         if pool is None:
             raise invalid("pool", pool, _("say which cards you sell"))
         cards = Cards(pool, resold_from)
+        backing.refuse_recallable(cards)
         backing.check(seller, cards, contract)
         held = Held(label, listing.amount_fen(listing.left + lots) - listing.amount_fen(listing.left))
     return Deal(

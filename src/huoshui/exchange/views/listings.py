@@ -60,7 +60,8 @@ def listing_page(request: HttpRequest, pk: int) -> HttpResponse:
     row = queries.listing(actor, pk)
     own = actor.can(TRADE, row)
     form = None
-    if row.state == Listing.State.OPEN and row.expires_at > clock.now() and actor.can(TRADE):
+    is_open = row.state == Listing.State.OPEN and row.expires_at > clock.now()
+    if actor.can(TRADE) and (is_open or request.method == "POST"):  # what is sent twice is answered as the first time
         others = queries.parties(actor).exclude(pk=row.party_id)
         cards = queries.cards_for(actor, row.contract) if row.contract and row.side == Side.BUY else ((), ())
         form = forms.TakeForm(row, others, cards, request.POST or None)
@@ -159,8 +160,9 @@ def mine(request: HttpRequest) -> HttpResponse:
 @page(READ)
 def trade_list(request: HttpRequest) -> HttpResponse:
     """Trades that the person may see, newest first."""
-    listed = Paginator(queries.trades(actor_of(request)), ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "exchange/trades.html", {"page_obj": listed})
+    actor = actor_of(request)
+    listed = Paginator(queries.trades(actor), ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "exchange/trades.html", {"page_obj": listed, "aside": queries.aside(actor)[:BOARD_MAX]})
 
 
 @page(READ)
@@ -189,7 +191,19 @@ def trade_recall(request: HttpRequest, pk: int) -> HttpResponse:
         said = _("The cards are taken back.")
         if post_action(request, trades.recall_trade, form, said, trade=row, **form.cleaned_data) is not None:
             return redirect("exchange:trade", pk)
-    return render(request, "exchange/trade_recall.html", {"form": form, "trade": row})
+    return render(request, "exchange/recall.html", {"form": form, "trade": row, "booking": row.booking})
+
+
+@page(TRADE)
+def aside_recall(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take cards back that their holder set aside to resell, or report that they failed."""
+    row = queries.one_aside(actor_of(request), pk)
+    form = forms.RecallForm(row, request.POST or None)
+    if form.is_valid():
+        said = _("The cards are taken back.")
+        if post_action(request, trades.recall_aside, form, said, booking=row, **form.cleaned_data) is not None:
+            return redirect("exchange:trades")
+    return render(request, "exchange/recall.html", {"form": form, "booking": row})
 
 
 @page(MONITOR)
