@@ -9,13 +9,16 @@ from tests.policy import money
 from tests.policy.money import NOON, SYSTEM, Money, build, submit
 
 from huoshui.base import clock
+from huoshui.base.access import Actor
 from huoshui.base.errors import Conflict, Invalid, Refused
+from huoshui.base.models import Token
 from huoshui.book import services, subsidies
 from huoshui.book.models import Kind, State, Statement
 from huoshui.policy import claims
 from huoshui.policy.actions import applications, payouts, redemptions
 from huoshui.policy.claims import Shares
 from huoshui.policy.models import Payout
+from huoshui.policy.permissions import PAY_OUT
 
 
 @pytest.fixture
@@ -94,7 +97,10 @@ def test_what_a_cancelled_statement_claimed_may_be_claimed_again_by_a_second_per
     first, second = people("officer"), people("officer")
     redemption = money.approve(submit(world.voucher(), world.statement()))
     with money.after_notice(redemption):
-        payout = payouts.order(first, redemption=redemption)
+        payout = payouts.order(Actor(first.user, Token(pk=7, permissions=[PAY_OUT])), redemption=redemption)
+        with pytest.raises(Refused) as refused:
+            payouts.cancel(first, payout=payout, reason="账户有误")
+        assert refused.value.code == "second_person", "a token of its own is the same person"
         money.report(world.bank, payout.statement)
         whole = {"payout": payout, "amount_fen": payout.amount_fen, "reason": "用途与申报不符"}
         with pytest.raises(Refused) as refused:

@@ -202,7 +202,7 @@ def cancel(act: Act, *, payout: Payout, reason: str) -> StoppedPayout:
     ).filter(pk=payout.pk).first()
     if found is None or found.paid_at is not None:
         raise Conflict(_("This payout is paid or stopped already."), code="not_ordered")
-    if act.actor.user is not None and found.record.actor == act.actor.principal:
+    if _ordered_it(act, found):
         raise Refused(_("Who ordered a payout cannot stop it."), code="second_person")
     reason = _reason(reason)
     application = redemption.voucher.application if redemption else found.application
@@ -235,6 +235,11 @@ def _forget_account(application: Application) -> None:
     application.bank_name, application.account_number = "", ""
     application.account_confirmed_at, application.account_confirmed_by = None, ""
     application.save(update_fields=["bank_name", "account_number", "account_confirmed_at", "account_confirmed_by"])
+
+
+def _ordered_it(act: Act, payout: Payout) -> bool:
+    """Whether the person who acts ordered the payout, be it with a token."""
+    return act.actor.user is not None and payout.record.actor.partition("/")[0] == act.actor.principal
 
 
 def _reason(text: str) -> str:
@@ -285,7 +290,7 @@ def claw_back(act: Act, *, payout: Payout, amount_fen: int, reason: str) -> Claw
     reason = _reason(reason)
     if payout.paid_at is None:
         raise Conflict(_("This payout is not paid yet."), code="not_paid")
-    if act.actor.user is not None and payout.record.actor == act.actor.principal:
+    if _ordered_it(act, payout):
         raise Refused(_("Who ordered a payout cannot claim it back."), code="second_person")
     standing = payout.claw_backs.exclude(statement__state=StatementState.CANCELLED)
     left = payout.amount_fen - sum(standing.values_list("amount_fen", flat=True))
