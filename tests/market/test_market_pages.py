@@ -211,7 +211,8 @@ def test_both_sides_see_the_order_and_nobody_else(world: World, buyer: Client, s
     assert buyer.post(f"/market/orders/{order.pk}/confirm/").status_code == 403
     assert seller.post(f"/market/orders/{order.pk}/confirm/").status_code == 302
     assert Order.objects.get().state == Order.State.CONFIRMED
-    body(buyer, f"/market/orders/{order.pk}/extend/?hours=5")
+    assert "376.32" in body(buyer, f"/market/orders/{order.pk}/extend/?hours=5")
+    assert 'name="expected_fen"' not in body(buyer, f"/market/orders/{order.pk}/extend/?hours=8000"), "sold for 60 days"
     assert buyer.post(f"/market/orders/{order.pk}/extend/", {"hours": "5", "expected_fen": "37632"}).status_code == 302
     assert Order.objects.count() == 2
 

@@ -14,16 +14,17 @@ from django.views.decorators.http import require_POST
 
 from huoshui.base import clock
 from huoshui.base.access import Actor
+from huoshui.base.errors import Invalid
 from huoshui.base.models import LogRecord
 from huoshui.base.requests import actor_of
-from huoshui.base.views import page, post_action
+from huoshui.base.views import page, post_action, show_refusal
 from huoshui.book.permissions import READ as READ_BOOK
 from huoshui.jobs import services as jobs
 from huoshui.jobs.models import Booking
 from huoshui.market import delivered, queries
 from huoshui.market.actions import carts
 from huoshui.market.actions import orders as actions
-from huoshui.market.actions.orders import quoted
+from huoshui.market.actions.orders import faults_of, quoted
 from huoshui.market.forms import CheckoutForm, CommentForm, ExtendForm, FindOrder, NoteForm, RecallForm
 from huoshui.market.models import Order
 from huoshui.market.permissions import ORDER, READ, SELL
@@ -197,6 +198,9 @@ def order_extend(request: HttpRequest, pk: int) -> HttpResponse:
     context: dict[str, Any] = {"order": found, "form": form, "product": product}
     if form.is_valid():
         hours = form.cleaned_data["hours"]
+        if faults := faults_of(product, found.units, found.end_hour, hours, clock.hour_of(clock.now())):
+            show_refusal(form, Invalid(*faults))
+            return render(request, "market/order_extend.html", context)
         context |= {"quote": quoted(product, found.units, hours), "hours": hours, "until": found.end_hour + hours}
         if request.method == "POST":
             named = {"order": found, "hours": hours, "expected_fen": _shown_total(request)}
