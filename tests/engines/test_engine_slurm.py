@@ -388,6 +388,13 @@ def test_nonsense_is_an_error_and_no_account(
         assert refusal(site.engine.usage, [name]) == "malformed"
 
 
+def test_nodes_that_sleep_count_as_working_and_those_that_do_not_answer_do_not(tmp_path: Path, tools: Path) -> None:
+    states = ("idle~", "allocated#", "mixed@", "idle%", "allocated+", "idle*", "mixed$", "idle^", "down", "draining")
+    replaced(tools, "sinfo", "".join(f"echo 'node{at}|{state}|gpu:a100:1'\n" for at, state in enumerate(states)))
+    engine = open_engine("slurm", {"workdir": str(tmp_path), "cards": "a100=a100", "bin": str(tools)})
+    assert (engine.cards(), len(engine.nodes()["a100"])) == ({"a100": 5}, len(states))
+
+
 def test_accounting_that_is_down_loses_no_job(cluster: Cluster, tmp_path: Path, tools: Path) -> None:
     site = opened(cluster, tmp_path, bin=str(tools))
     replaced(tools, "sacct", "echo 'sacct: error: slurm_persist_conn_open: Connection refused' >&2; exit 1\n")

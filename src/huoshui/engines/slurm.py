@@ -73,6 +73,7 @@ from huoshui.engines.slurm_runs import (
     the_one,
     whole,
     with_cards,
+    works,
 )
 
 COMMAND_SECONDS_MAX = 20
@@ -108,7 +109,6 @@ SILENT = re.compile(
     re.IGNORECASE,
 )
 """What Slurm's commands print when their daemon did not answer, rather than refused."""
-WORKING = ("idle", "mixed", "allocated", "completing", "planned", "reserved")
 
 
 class SlurmEngine:
@@ -140,8 +140,8 @@ class SlurmEngine:
     # cards
 
     def cards(self) -> dict[str, int]:
-        works = [gres for state, gres in self._nodes() if state in WORKING]
-        return {word: sum(gres_cards(gres, word) for gres in works) for word in self.words}
+        there = [gres for state, gres in self._nodes() if works(state)]
+        return {word: sum(gres_cards(gres, word) for gres in there) for word in self.words}
 
     def nodes(self) -> dict[str, list[int]]:
         there = [gres for _state, gres in self._nodes()]

@@ -20,6 +20,11 @@ ENDED: Final[Mapping[str, str]] = {
     "PREEMPTED": "preempted", "CANCELLED": "cancelled",
 }  # fmt: skip
 """States in which nothing runs any more, and what they mean to us."""
+WORKING = ("idle", "mixed", "allocated", "completing", "planned", "reserved")
+AT_REST = "~#!%@+-"
+"""Marks behind a node's state (sinfo): switched off while nothing needs it, on the way there or back, to be rebooted
+when it is idle, still ending a job, planned for one. Slurm takes jobs for it, so its cards can be sold. A node with
+another mark does not answer, is being rebooted or kept for maintenance."""
 WAITING = ("PENDING", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT", "CONFIGURING", "RESIZING")
 
 
@@ -128,6 +133,11 @@ def still_running(run: SlurmRun) -> SlurmRun:
 def with_cards(run: SlurmRun, cards: int) -> SlurmRun:
     """A run whose account tells no cards has those that were asked for."""
     return run if run.cards else replace(run, cards=cards)
+
+
+def works(state: str) -> bool:
+    """Whether a node in this state runs jobs, or will as soon as one needs it."""
+    return state.rstrip(AT_REST) in WORKING
 
 
 def read_rows(text: str, width: int) -> list[list[str]]:
