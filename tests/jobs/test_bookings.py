@@ -1,6 +1,7 @@
 """A card of a pool is deposited, booked or free: never two of them. What is passed on or taken back adds up."""
 
 import itertools
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from hypothesis import strategies as st
 from tests.compute.world import NOON, SYSTEM, World, moment, party
 from tests.compute.world import run as in_action
 from tests.jobs.rows import attempt
-from tests.jobs.site import connect
+from tests.jobs.site import RUNNER, connect
 
 from huoshui.base import clock
 from huoshui.base.errors import Invalid, Refused
 from huoshui.compute.actions.deposits import Stretch, submit_deposit
 from huoshui.compute.actions.recalls import recall_cards
-from huoshui.jobs import services
+from huoshui.jobs import panel, services
+from huoshui.jobs.actions.connections import note_short, switch_off
 from huoshui.jobs.calendar import booked_cards, free_cards
 from huoshui.jobs.models import Attempt, BookedStretch, Booking, Connection
 from huoshui.jobs.services import BookingDraft
@@ -101,6 +103,69 @@ def test_recalled_cards_are_free_again_and_failed_ones_are_not(world: World) -> 
                 end_hour=world.start + start + 1, cards=70, reason=reason,
             )  # fmt: skip
     assert free(world, 0, 4) == [70, 0, 0, 0]
+
+
+def engine_of(world: World, **more: Any) -> Connection:
+    values: dict[str, Any] = {"kind": "local", "tag": "t", "state": Connection.State.UP}
+    return Connection.objects.create(site=world.pool.site, **values | more)
+
+
+def counted(connection: Connection, working: int | None, hour: float = -12) -> None:
+    """The runner has counted so many of the pool's 1,000 cards; None: all of them."""
+    with clock.moved_to(NOON + timedelta(hours=12 + hour)):
+        note_short(RUNNER, connection=connection, short={} if working is None else {"test": (working, 1000)})
+
+
+def test_cards_that_do_not_work_are_not_sold_until_they_do(world: World) -> None:
+    connection = engine_of(world)
+    deposit(world, 300, 0, 2)
+    booked(world, 200, (1, 3))
+    counted(connection, 600)
+    assert free(world, 0, 5) == [300, 100, 400, 600, 600]
+    assert free(world, 500, 501) == [600]
+    with pytest.raises(Refused) as refused:
+        booked(world, 601, (3, 4))
+    assert (refused.value.code, refused.value.params["free"]) == ("no_cards", 600)
+    with pytest.raises(Invalid):
+        deposit(world, 401, 2, 3)
+    deposit(world, 400, 2, 3)
+    counted(connection, 100)
+    assert free(world, 0, 5) == [0, 0, 0, 100, 100]
+    counted(connection, None)
+    assert free(world, 0, 5) == [700, 500, 400, 1000, 1000]
+
+
+def test_a_pool_that_was_lowered_to_the_cards_that_work_sells_them(world: World) -> None:
+    counted(engine_of(world), 600)
+    world.pool.cards = 600
+    world.pool.save()
+    assert free(world, 0, 1) == [600]
+
+
+def test_an_engine_that_is_down_sells_nothing_of_the_next_day(world: World) -> None:
+    engine_of(world, failing_since=NOON - timedelta(minutes=6))
+    with clock.moved_to(NOON):
+        assert free(world, 0, 14) == [0] * 12 + [1000] * 2
+        Connection.objects.update(failing_since=NOON - timedelta(minutes=4))
+        assert free(world, 0, 1) == [1000]
+
+
+def test_what_an_engine_lacked_is_forgotten_when_it_is_switched_off(world: World) -> None:
+    connection = engine_of(world)
+    counted(connection, 0)
+    assert free(world, 0, 1) == [0]
+    switch_off(SYSTEM, key="off", connection=connection)
+    assert free(world, 0, 1) == [1000]
+    assert not list(panel.engines_down(RUNNER))
+
+
+def test_a_shortage_lasts_from_the_newest_loss_of_cards(world: World) -> None:
+    connection = engine_of(world)
+    for hour, working, since in ((-12, 8, -12), (-10, 4, -10), (-8, 6, -10), (-6, 5, -6)):
+        counted(connection, working, hour)
+        assert clock.hour_of(connection.shortages.get().since) == world.start + since
+    counted(connection, None)
+    assert not connection.shortages.exists()
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,15 @@ from tests.jobs.site import RUNNER, book, connect, turn_until
 from tests.jobs.storage import TEXT, put
 
 from huoshui.base import clock
+from huoshui.base.access import Actor
 from huoshui.base.errors import Forbidden, Invalid, Refused
 from huoshui.base.models import LogRecord
-from huoshui.jobs import endpoints, services, serving, trying
+from huoshui.jobs import endpoints, panel, services, serving, trying
 from huoshui.jobs.actions import endpoints as actions
 from huoshui.jobs.actions.jobs import cancel_job
 from huoshui.jobs.actions.models import register_model
 from huoshui.jobs.models import Booking, Endpoint, Job, TrainedModel
+from huoshui.registry.models import Party
 
 GGUF = b"GGUF and the rest"
 
@@ -160,12 +162,17 @@ def test_a_model_that_cannot_be_loaded_fails_with_its_reason(world: World, tmp_p
 
 
 def test_an_endpoint_whose_booking_is_over_waits_for_its_owner_to_choose_another(
-    world: World, tmp_path: Path
+    world: World, people: Callable[..., Actor], tmp_path: Path
 ) -> None:
+    def waiting(whose: Party) -> str:
+        return " ".join(todo.title for todo in panel.endpoints_waiting(people("agent", f"party:{whose.pk}")))
+
     connect(world, tmp_path / "jobs")
     endpoint = opened(world, book(world, hours=2))
     turn_until(is_in(endpoint, "failed"), later=timedelta(hours=3))
     assert now(endpoint).fault == actions.BOOKING_OVER
+    assert endpoint.name in waiting(world.entity)
+    assert waiting(party("邻居")) == ""
     with pytest.raises(Refused) as refused:
         actions.wake_endpoint(SYSTEM, endpoint=endpoint)
     assert refused.value.code == "booking_over"
@@ -174,6 +181,7 @@ def test_an_endpoint_whose_booking_is_over_waits_for_its_owner_to_choose_another
     another = book(world, hours=8)
     actions.move_endpoint(SYSTEM, endpoint=endpoint, booking=another)
     assert (now(endpoint).state, now(endpoint).fault, now(endpoint).booking) == ("asleep", "", another)
+    assert waiting(world.entity) == ""
     actions.wake_endpoint(SYSTEM, endpoint=endpoint)
     turn_until(lambda: another.jobs.exists())
 

@@ -29,6 +29,7 @@ from huoshui.jobs.accounting import ROUNDING_SECONDS, SLACK, judge
 from huoshui.jobs.actions.attempts import account
 from huoshui.jobs.actions.connections import connect as join
 from huoshui.jobs.actions.connections import note_failure, switch_off
+from huoshui.jobs.actions.jobs import cancel_job
 from huoshui.jobs.models import Attempt, Booking, Connection, Job, Outage
 
 AT = datetime(2026, 11, 21, 8, tzinfo=UTC)
@@ -314,8 +315,7 @@ def test_cards_of_a_lost_node_fail_in_the_hours_of_the_next_day_and_what_the_ban
     old, new = book(world, cards=1, hours=30), book(world, cards=2, hours=6)
     monkeypatch.setattr(LocalEngine, "cards", lambda _self: {"test": 2})
     turn_at(timedelta())
-    connection.refresh_from_db()
-    assert connection.short == {"test": [2, 4]}
+    assert [(one.word, one.working, one.wanted) for one in connection.shortages.all()] == [("test", 2, 4)]
     assert [todo.kind for todo in panel.engines_down(RUNNER)] == ["jobs.engine"]
     turn_at(29 * MINUTE)
     assert (left_of(old), left_of(new), Recall.objects.count()) == ([(30, 1)], [(6, 2)], 0)
@@ -326,8 +326,24 @@ def test_cards_of_a_lost_node_fail_in_the_hours_of_the_next_day_and_what_the_ban
     assert left_of(old) == [(30, 1)]
     assert left_of(new)[-1][1] == 1
     assert services.lost_with_engine(new) == sum(hours for hours, cards in left_of(new) if cards == 1)
-    connection.refresh_from_db()
-    assert (connection.short, connection.short_since) == ({}, None)
+    assert connection.shortages.exists()
+    assert services.free_cards([world.pool], hour, hour + 6)[0].max() == 0
+
+
+def test_cards_that_are_lost_later_have_their_half_hour_too(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(world, tmp_path / "jobs")
+    booking, working = book(world, cards=4, hours=20), {"test": 3}
+    monkeypatch.setattr(LocalEngine, "cards", lambda _self: working)
+    for minutes in (0, 31):
+        turn_at(minutes * MINUTE)
+    working["test"] = 0
+    for minutes in (33, 62):
+        turn_at(minutes * MINUTE)
+    assert left_of(booking)[-1][1] == 3
+    turn_at(65 * MINUTE)
+    assert Booking.objects.get().state == "lost"
 
 
 def test_a_longer_booking_loses_the_next_day_only_and_a_node_that_is_back_ends_it(
@@ -347,6 +363,44 @@ def test_a_longer_booking_loses_the_next_day_only_and_a_node_that_is_back_ends_i
     assert left_of(booking) == kept
     booking.refresh_from_db()
     assert booking.state in ("planned", "reserved")
+
+
+def test_jobs_that_still_fit_go_on_when_a_card_of_their_booking_is_lost(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(world, tmp_path / "jobs")
+    booking, working = book(world, cards=4, hours=60), {"test": 4}
+    monkeypatch.setattr(LocalEngine, "cards", lambda _self: working)
+    jobs = [submit(booking, "sleep 300", seconds_max=36_000, attempts_max=2) for _number in range(3)]
+    turn_until(lambda: all(state_of(job) == "running" for job in jobs))
+    working["test"] = 2
+    later = timedelta(hours=2)  # so the stretch is cut behind its beginning
+    turn_at(later)
+    turn_at(later + 31 * MINUTE)
+    turn_until(lambda: state_of(jobs[2]) == "queued", later=later + 32 * MINUTE)
+    assert Job.objects.get(pk=jobs[2].pk).reason == "recalled"
+    assert [state_of(job) for job in jobs[:2]] == ["running", "running"]
+    assert [one.cards for one in booking.stretches.order_by("start_hour")] == [4, 2, 4]
+    assert all(one.reserved_at for one in booking.stretches.order_by("start_hour"))
+    for job in jobs:
+        cancel_job(RUNNER, job=job)
+    turn_until(over(*jobs), later=later + 33 * MINUTE)
+
+
+def test_a_job_whose_cards_are_all_lost_for_a_day_waits_for_the_hours_after_it(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(world, tmp_path / "jobs")
+    booking, working = book(world, cards=2, hours=60), {"test": 4}
+    monkeypatch.setattr(LocalEngine, "cards", lambda _self: working)
+    job = submit(booking, "sleep 300", seconds_max=36_000, attempts_max=2)
+    turn_until(lambda: state_of(job) == "running")
+    working["test"] = 0
+    for minutes in (1, 32):
+        turn_at(minutes * MINUTE)
+    assert Attempt.objects.get().reason == "recalled"  # before its reservation is given up, which ends it too
+    turn_until(lambda: state_of(job) != "running", later=33 * MINUTE)
+    assert (state_of(job), Job.objects.get().reason) == ("queued", "recalled")
 
 
 def test_a_card_that_the_engine_does_not_name_is_not_missing(

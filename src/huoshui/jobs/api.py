@@ -14,7 +14,7 @@ from huoshui.base.apikit import Cut, Id, Page, Paging, actor, cut, key
 from huoshui.jobs import api_serving, connections, live, queries
 from huoshui.jobs.actions import connections as connection_actions
 from huoshui.jobs.actions import jobs as job_actions
-from huoshui.jobs.models import Artefact, Attempt, BookedStretch, Booking, Connection, Job
+from huoshui.jobs.models import Artefact, Attempt, BookedStretch, Booking, Connection, Job, Shortage
 from huoshui.jobs.permissions import READ
 
 router = Router(tags=["jobs"])
@@ -131,11 +131,19 @@ class FindingOut(Schema):
     text: str
 
 
+class ShortageOut(Schema):
+    """`word`: the engine's for a card model of which fewer work than there should be."""
+
+    word: str
+    working: int
+    wanted: int
+    since: datetime
+
+
 class ConnectionOut(Schema):
     """`state`: unchecked, up, faulty (did not pass the check), down (does not answer), off.
 
-    `nodes`: cards of each node that a job may use together; `short`: of which models fewer work than are promised,
-    [working, promised], since `short_since`; both by the engine's word for the card model.
+    `nodes`: cards of each node that a job may use together, by the engine's word for the card model.
     """
 
     site: int = Field(alias="site_id")
@@ -145,8 +153,11 @@ class ConnectionOut(Schema):
     nodes: dict[str, list[int]]
     checked_at: datetime | None
     failing_since: datetime | None
-    short: dict[str, list[int]]
-    short_since: datetime | None
+    shortages: list[ShortageOut]
+
+    @staticmethod
+    def resolve_shortages(row: Connection) -> list[Shortage]:
+        return list(row.shortages.all())
 
 
 # --- bookings and jobs ------------------------------------------------------------------------------------------------
@@ -220,7 +231,7 @@ def cancel(request: HttpRequest, pk: Id) -> Job:
 def engines(request: HttpRequest) -> list[Connection]:
     """Engines of the caller's sites."""
     sites = queries.sites(actor(request))
-    return list(Connection.objects.filter(site__in=sites).order_by("site"))
+    return list(Connection.objects.filter(site__in=sites).order_by("site").prefetch_related("shortages"))
 
 
 @router.put("/sites/{pk}/engine/", response=ConnectionOut)

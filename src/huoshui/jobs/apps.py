@@ -51,6 +51,7 @@ class JobsConfig(AppConfig):
         deadlines.register("jobs", panel.deadlines)
         todo.register("jobs.engines", panel.engines_down)
         todo.register("jobs.bookings", panel.bookings_refused)
+        todo.register("jobs.endpoints", panel.endpoints_waiting)
         apikit.register("jobs", api.router)
         indicators.register_all()
         demo.register(62, jobs_demo.load)

@@ -13,6 +13,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TypedDict
 
@@ -20,6 +21,7 @@ from django.conf import settings as installation
 from django.utils.translation import gettext as _
 
 from huoshui import engines
+from huoshui.base import clock
 from huoshui.base.errors import Invalid, Problem, invalid
 from huoshui.compute.models import Pool
 from huoshui.engines import Engine, EngineError, Finding, Setting
@@ -34,6 +36,8 @@ NUMBER_MAX = 100_000
 MIB = 1 << 20
 VISITED = (Connection.State.UP, Connection.State.DOWN, Connection.State.FAULTY)
 """Sites that the runner looks after."""
+DOWN_AFTER = timedelta(minutes=5)
+"""An engine that has not worked for so long is down: its operator must look, and its next hours are not sold."""
 UID_BASE_MIN = 100_000
 """Users under whose numbers jobs may run on this machine."""
 
@@ -169,6 +173,11 @@ def word(connection: Connection, code: str) -> str:
     words = {name.strip(): said.strip() for name, _equals, said in parts}
     said = words.get(code, "")
     return said if said and not said.isdecimal() else code
+
+
+def is_down(connection: Connection) -> bool:
+    """Whether an engine has not worked for DOWN_AFTER."""
+    return connection.failing_since is not None and clock.now() - connection.failing_since >= DOWN_AFTER
 
 
 def of(pool: Pool) -> Connection | None:

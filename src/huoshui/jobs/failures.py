@@ -4,12 +4,13 @@ What the bank sold is rescheduled by the bank (`recall_cards` with reason failur
 lost, longer ones wait; jobs go on where their hours now are. Attempts that nobody can ask after are accounted for when
 the engine comes back, and after UNKNOWN_AFTER by what the runner itself last saw.
 
-An engine that answers but has lost nodes: where fewer cards work than are promised within AHEAD_HOURS, what is missing
-counts as failed in those hours only, day by day until they work again. Deposits go first, as the bank finds other cards
-for what it sold; then the newest bookings.
+An engine that answers but has lost nodes: what does not work is not sold, deposited or booked anew (`jobs.calendar`).
+Where fewer cards work than are promised within AHEAD_HOURS, what is missing counts as failed in those hours only, hour
+by hour until they work again. Deposits go first, as the bank finds other cards for what it sold; then the newest
+bookings.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -30,12 +31,10 @@ from huoshui.jobs import calendar
 from huoshui.jobs.actions import attempts, connections
 from huoshui.jobs.actions.bookings import lose_booking
 from huoshui.jobs.bookings import OPEN
-from huoshui.jobs.calendar import LIVE
-from huoshui.jobs.connections import word
+from huoshui.jobs.calendar import AHEAD_HOURS, LIVE
+from huoshui.jobs.connections import DOWN_AFTER, word
 from huoshui.jobs.models import Attempt, Booking, Connection
 
-AHEAD_HOURS = 24
-"""An engine that is lost now is not expected back for so long."""
 UNKNOWN_AFTER = timedelta(hours=24)
 SEEN = "seen by the runner"
 Int64 = npt.NDArray[np.int64]
@@ -43,10 +42,10 @@ Promise = tuple[Deposit | Booking, Int64]
 """Who was promised cards, and how many in each of the AHEAD_HOURS."""
 
 
-def consider(actor: Actor, connection: Connection, down_after: timedelta, lost_after: timedelta) -> int:
+def consider(actor: Actor, connection: Connection, lost_after: timedelta) -> int:
     """Do what follows from how long an engine has not answered; returns how many things were changed."""
     since = connection.failing_since
-    if since is None or clock.now() - since < down_after:
+    if since is None or clock.now() - since < DOWN_AFTER:
         return 0
     connections.note_down(actor, connection=connection)
     if clock.now() - since < lost_after:
@@ -92,17 +91,27 @@ def _fail(actor: Actor, promise: Deposit | Booking, cards: Int64, now: int) -> i
 
 
 def shortage(connection: Connection, working: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """(working, promised) of each card model of which fewer work than are promised, by the engine's word.
+    """(working, wanted) of each card model of which fewer work than the site's pools have, or have promised within
+    AHEAD_HOURS, by the engine's word.
 
     A model that the engine does not name is not counted: nobody knows of it.
     """
-    most = {said: int(_sum(promises).max()) for said, promises in _promises(connection).items()}
-    return {said: (working[said], most[said]) for said in most if working.get(said, most[said]) < most[said]}
+    wanted = Counter[str]()
+    for pool in connection.site.pools.select_related("card_model"):
+        wanted[word(connection, pool.card_model.code)] += pool.cards
+    for said, promises in _promises(connection).items():
+        wanted[said] = max(wanted[said], int(_sum(promises).max()))
+    return {said: (working[said], count) for said, count in wanted.items() if working.get(said, count) < count}
 
 
-def take_back(actor: Actor, connection: Connection, working: Mapping[str, int]) -> int:
-    """Report what is promised beyond the cards that work as failed; returns how many things were changed."""
+def take_back(actor: Actor, connection: Connection, lost_after: timedelta) -> int:
+    """Report what is promised beyond the cards that work as failed, where they have been too few for so long; returns
+    how many things were changed."""
     now, done = clock.hour_of(clock.now()), 0
+    lasting = connection.shortages.filter(since__lte=clock.now() - lost_after)
+    working = dict(lasting.values_list("word", "working"))
+    if not working:
+        return 0
     for said, promises in _promises(connection).items():
         over = np.maximum(_sum(promises) - working.get(said, np.iinfo(np.int64).max), 0)
         for promise, cards in promises:

@@ -26,9 +26,8 @@ class Connection(OfParty):
 
     `findings` is what the last check said, `nodes` the cards of each node that a job may use together, by the engine's
     word for the card model (empty: nobody has looked), `failing_since` when the engine stopped answering, `asked_at`
-    when it was asked in vain the last time. `short` says of which card models fewer work than are promised, [working,
-    promised] by the engine's word, `short_since` since when, as of `counted_at`. Names on the engine begin with `tag`,
-    so that two installations may share a cluster.
+    when it was asked in vain the last time, `counted_at` when it was asked how many cards work (`Shortage`). Names on
+    the engine begin with `tag`, so that two installations may share a cluster.
     """
 
     OWNER = "site__operator"
@@ -50,8 +49,6 @@ class Connection(OfParty):
     checked_at = models.DateTimeField(null=True)
     failing_since = models.DateTimeField(null=True)
     asked_at = models.DateTimeField(null=True)
-    short = models.JSONField(default=dict)
-    short_since = models.DateTimeField(null=True)
     counted_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -70,6 +67,23 @@ class Outage(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["connection", "-since"])]
+
+
+class Shortage(models.Model):
+    """Cards of a model, by the engine's word, of which fewer work than the site's pools have or have promised.
+
+    It goes when enough work. `since`: since when at least so few do; a further card that fails begins it anew.
+    """
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="shortages")
+    word = models.CharField(max_length=60)
+    working = models.PositiveIntegerField()
+    wanted = models.PositiveIntegerField()
+    since = models.DateTimeField()
+
+    class Meta:
+        ordering = ["word"]
+        constraints = [models.UniqueConstraint(fields=["connection", "word"], name="shortage_once")]
 
 
 class IdleProfile(models.Model):

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from huoshui.base import access, clock
 from huoshui.base.access import Actor
 from huoshui.cases.todo import Todo
+from huoshui.jobs.actions.endpoints import BOOKING_OVER
 from huoshui.jobs.calendar import LIVE
-from huoshui.jobs.models import Booking, Connection, Job
-from huoshui.jobs.permissions import CONNECT
+from huoshui.jobs.models import Booking, Connection, Endpoint, Job, Shortage
+from huoshui.jobs.permissions import CONNECT, SERVE
 from huoshui.registry.deadlines import Deadline
 from huoshui.registry.models import Party
 from huoshui.registry.timeline import Event
@@ -53,14 +54,16 @@ def deadlines(actor: Actor, party: Party) -> Iterable[Deadline]:
 
 
 def engines_down(actor: Actor) -> Iterator[Todo]:
-    """Engines of the actor's sites that do not answer, have fewer cards than promised, or that nobody has checked."""
+    """Engines of the actor's sites that do not answer, have fewer cards than there should be, or that nobody has
+    checked."""
     rows = access.visible(Connection.objects.all(), actor, CONNECT).select_related("site")
+    rows = rows.annotate(short=Exists(Shortage.objects.filter(connection=OuterRef("pk"))))
     states = (Connection.State.DOWN, Connection.State.FAULTY, Connection.State.UNCHECKED)
-    for row in rows.filter(Q(state__in=states) | Q(short_since__isnull=False)).order_by("id")[:ROWS_MAX]:
+    for row in rows.filter(Q(state__in=states) | Q(short=True)).order_by("id")[:ROWS_MAX]:
         if row.state == Connection.State.DOWN:
             sentence, weight = _("The engine of %(site)s does not answer"), 5
         elif row.short:
-            sentence, weight = _("Fewer cards work at %(site)s than are promised"), 5
+            sentence, weight = _("Fewer cards work at %(site)s than its pools have"), 5
         else:
             sentence, weight = _("Check the engine of %(site)s"), 1
         url = reverse("jobs:connection", args=[row.site_id])
@@ -74,6 +77,16 @@ def bookings_refused(actor: Actor) -> Iterator[Todo]:
         due = clock.local(clock.instant_of(row.start_hour)).date()
         title = _("The engine does not keep the cards of booking %(number)s") % {"number": row.number}
         yield Todo(title, reverse("jobs:booking", args=[row.pk]), due, 4, "jobs.booking")
+
+
+def endpoints_waiting(actor: Actor) -> Iterator[Todo]:
+    """Endpoints of the actor's parties that stay failed until somebody does something, and were not ended by hand."""
+    failed = Endpoint.objects.filter(state=Endpoint.State.FAILED).exclude(fault="cancelled")
+    for row in access.visible(failed, actor, SERVE).order_by("id")[:ROWS_MAX]:
+        over = row.fault == BOOKING_OVER
+        title = _("Choose another booking for endpoint %(name)s") if over else _("Endpoint %(name)s does not run")
+        url = reverse("jobs:endpoint", args=[row.pk])
+        yield Todo(title % {"name": row.name}, url, clock.today(), 3, "jobs.endpoint")
 
 
 def _sites(actor: Actor) -> Any:

@@ -18,7 +18,7 @@ At a site, in this order:
 5. report **delivery** to the bank.
 
 An engine that did not pass its operator's check is watched, but nothing new is reserved or started on it. One that does
-not answer for DOWN_AFTER is shown to its operator; after LOST_AFTER its hours of the next day count
+not answer for `connections.DOWN_AFTER` is shown to its operator; after LOST_AFTER its hours of the next day count
 as failed: the bank reschedules what it sold, bookings that end within the day are lost, their jobs go on elsewhere.
 """
 
@@ -52,7 +52,6 @@ from huoshui.jobs.templates import TEMPLATES
 
 log = logging.getLogger(__name__)
 RESERVE_AHEAD_HOURS = 24 * 7
-DOWN_AFTER = timedelta(minutes=5)
 LOST_AFTER = timedelta(minutes=30)
 COUNT_EVERY = timedelta(seconds=60)
 """How often an engine is asked how many of its cards work."""
@@ -145,7 +144,7 @@ def visit(actor: Actor, connection: Connection, copy: copies.Copies = copies.at_
         sites.note_failure(actor, connection=connection, code=error.code, text=error.text)
         Connection.objects.filter(pk=connection.pk).update(asked_at=clock.now())
         connection.refresh_from_db()
-        site.changed += failures.consider(actor, connection, DOWN_AFTER, LOST_AFTER)
+        site.changed += failures.consider(actor, connection, LOST_AFTER)
     site.changed += deliveries.report(actor, connection)
     return site.changed
 
@@ -166,9 +165,11 @@ class Site:
     def reserve(self, standing: dict[str, Reservation]) -> None:
         """Make the engine's reservations those of the booked stretches."""
         wanted = {reservation_name(self.connection, stretch): stretch for stretch in self._stretches()}
-        for name in standing.keys() - wanted.keys():
-            if name.startswith(reservation_name(self.connection)):
-                self._release(name)
+        ours = reservation_name(self.connection)
+        if gone := [name for name in standing if name not in wanted and name.startswith(ours)]:
+            self.stop()  # what still runs in them ends for our reason, not because the engine was told to end it
+        for name in gone:
+            self._release(name)
         by_booking: dict[int, list[BookedStretch]] = {}
         for name, stretch in wanted.items():
             if self._keep(name, stretch, standing.get(name)) and stretch.reserved_at is None:
@@ -360,14 +361,13 @@ class Site:
         return (usage is None or usage.ended is None) and clock.now() - since < ACCOUNT_WAIT
 
     def count(self) -> None:
-        """Where fewer cards work than are promised the operator is told; once that lasts, what is missing failed."""
+        """Where fewer cards work than there should be the operator is told; once that lasts, what is promised of them
+        failed."""
         now, site = clock.now(), self.connection
         if site.counted_at is not None and now - site.counted_at < COUNT_EVERY:
             return
-        working = self.engine.cards()
-        site = sites.note_short(self.actor, connection=site, short=failures.shortage(site, working))
-        if site.short_since is not None and now - site.short_since >= LOST_AFTER:
-            self.changed += failures.take_back(self.actor, site, working)
+        sites.note_short(self.actor, connection=site, short=failures.shortage(site, self.engine.cards()))
+        self.changed += failures.take_back(self.actor, site, LOST_AFTER)
         Connection.objects.filter(pk=site.pk).update(counted_at=now)
 
     def stop(self) -> None:

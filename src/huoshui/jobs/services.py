@@ -14,7 +14,7 @@ that a statement line of `billed_seconds` at the booking's price never exceeds t
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -90,6 +90,8 @@ class Used:
     cost_fen: int
 
 
+Part = tuple[int, int, int]
+"""(start hour, end hour, cards)"""
 Ended = Callable[[Act, LogRecord, Booking, Used], None]
 LostElsewhere = Callable[[Act, LogRecord, Booking, int], None]
 _ended: dict[str, Ended] = {}
@@ -223,20 +225,25 @@ def live(booking: Booking) -> Booking:
 def reshape(booking: Booking, cards_by_hour: Mapping[int, int]) -> bool:
     """Make the stretches say just these cards from their first hour on; stretches that stay keep their reservation.
 
-    Returns whether anything changed.
+    Of one that is cut at the present hour the part that runs keeps it, so that jobs which still fit go on. Returns
+    whether anything changed.
     """
+    now = clock.hour_of(clock.now())
     wanted = {(start, end, cards) for start, end, cards in by_cards({h: c for h, c in cards_by_hour.items() if c})}
     there = {(s.start_hour, s.end_hour, s.cards): s for s in booking.stretches.all()}
     gone, new = there.keys() - wanted, wanted - there.keys()
     changed = bool(gone or new)
     for old in sorted(gone):
-        heir = next((one for one in sorted(new) if one[0] == old[0]), None)
+        stretch, heir = there[old], _heir(old, new, now)
         if heir is None:
-            there[old].delete()
+            stretch.delete()
             continue
-        there[old].end_hour, there[old].cards = heir[1], heir[2]
-        there[old].save(update_fields=["end_hour", "cards"])
+        stretch.start_hour, stretch.end_hour, stretch.cards = heir
+        stretch.save(update_fields=["start_hour", "end_hour", "cards"])
         new.discard(heir)
+        over = {one for one in new if old[0] <= one[0] and one[1] <= now < old[1]}
+        _write(booking, sorted(over), stretch.reserved_at)
+        new -= over
     _write(booking, sorted(new))
     if wanted:
         booking.start_hour = min(booking.start_hour, *(start for start, _end, _cards in wanted))
@@ -245,9 +252,18 @@ def reshape(booking: Booking, cards_by_hour: Mapping[int, int]) -> bool:
     return changed
 
 
-def _write(booking: Booking, stretches: Sequence[tuple[int, int, int]]) -> None:
+def _heir(old: Part, new: Iterable[Part], now: int) -> Part | None:
+    """Which part takes over from a stretch: the one that runs now in its hours, else the one that begins where it did.
+    """
+    within = [one for one in sorted(new) if old[0] <= one[0] < old[1]]
+    runs = (one for one in within if one[0] <= now < min(one[1], old[1]))
+    return next(runs, None) or next((one for one in within if one[0] == old[0]), None)
+
+
+def _write(booking: Booking, parts: Iterable[Part], reserved_at: datetime | None = None) -> None:
     BookedStretch.objects.bulk_create(
-        BookedStretch(booking=booking, start_hour=start, end_hour=end, cards=cards) for start, end, cards in stretches
+        BookedStretch(booking=booking, start_hour=start, end_hour=end, cards=cards, reserved_at=reserved_at)
+        for start, end, cards in parts
     )
 
 

@@ -133,7 +133,7 @@ def _check_own(depositor: Party, pool: Pool, stretches: Sequence[Stretch]) -> No
     start, end = min(s.start_hour for s in stretches), max(s.end_hour for s in stretches)
     for row, stretch, offered in _peaks(earlier, stretches, depositing.taken(pool, start, end)):
         if offered + stretch.cards > pool.cards:
-            rule = _("the pool has %(all)s cards, of which %(taken)s are offered or booked already in these hours")
+            rule = _("the pool has %(all)s cards, of which %(taken)s are offered, booked or out of order then")
             raise invalid("cards", stretch.cards, rule % {"all": pool.cards, "taken": offered}, row)
 
 

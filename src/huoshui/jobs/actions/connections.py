@@ -13,7 +13,7 @@ from huoshui.engines import Finding
 from huoshui.engines.base import UNREACHABLE
 from huoshui.jobs import connections, copies
 from huoshui.jobs.calendar import LIVE
-from huoshui.jobs.models import Attempt, Booking, Connection, Outage
+from huoshui.jobs.models import Attempt, Booking, Connection, Outage, Shortage
 from huoshui.jobs.permissions import CONNECT, RUNNER
 
 TEXT_LENGTH_MAX = 300
@@ -45,6 +45,7 @@ def connect(act: Act, *, site: Site, kind: str, settings: Mapping[str, str]) -> 
     found.kind, found.settings, found.state = kind, settings, Connection.State.UNCHECKED
     found.findings = []
     found.save()
+    found.shortages.all().delete()  # what these settings name is counted anew
     act.record(found, {"site": site, "kind": kind, "settings": settings})
     return found
 
@@ -112,17 +113,24 @@ def note_nodes(act: Act, *, connection: Connection, nodes: Mapping[str, Sequence
 
 
 @action("jobs.connection.short")
-def note_short(act: Act, *, connection: Connection, short: Mapping[str, Sequence[int]]) -> Connection:
-    """Of which card models fewer work than are promised, as `Connection.short`; empty: enough work."""
+def note_short(act: Act, *, connection: Connection, short: Mapping[str, tuple[int, int]]) -> Connection:
+    """Of which card models fewer work than there should be, (working, wanted) by the engine's word; empty: enough."""
     act.require(RUNNER)
     connection = Connection.objects.select_for_update().get(pk=connection.pk)
-    found = {word: list(counts) for word, counts in short.items()}
-    if found == connection.short:
+    before = {one.word: one for one in connection.shortages.all()}
+    found = {word: (int(working), int(wanted)) for word, (working, wanted) in short.items()}
+    if found == {word: (one.working, one.wanted) for word, one in before.items()}:
         act.nothing_changed()
         return connection
-    connection.short, connection.short_since = found, (connection.short_since or act.at) if found else None
-    connection.save(update_fields=["short", "short_since"])
-    act.record(connection, {"short": found})
+    connection.shortages.all().delete()
+    Shortage.objects.bulk_create(
+        Shortage(
+            connection=connection, word=word, working=working, wanted=wanted,
+            since=before[word].since if word in before and working >= before[word].working else act.at,
+        )
+        for word, (working, wanted) in found.items()
+    )  # fmt: skip
+    act.record(connection, {"short": {word: list(counts) for word, counts in found.items()}})
     return connection
 
 
@@ -202,5 +210,6 @@ def switch_off(act: Act, *, connection: Connection) -> Connection:
     _require_collected(act, connection)
     connection.state = Connection.State.OFF
     connection.save(update_fields=["state"])
+    connection.shortages.all().delete()
     act.record(connection, {"state": connection.state})
     return connection

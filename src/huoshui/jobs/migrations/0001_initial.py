@@ -85,13 +85,28 @@ class Migration(migrations.Migration):
                 ('checked_at', models.DateTimeField(null=True)),
                 ('failing_since', models.DateTimeField(null=True)),
                 ('asked_at', models.DateTimeField(null=True)),
-                ('short', models.JSONField(default=dict)),
-                ('short_since', models.DateTimeField(null=True)),
                 ('counted_at', models.DateTimeField(null=True)),
                 ('site', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='connection', to='compute.site', verbose_name='site')),
             ],
             options={
                 'verbose_name': 'engine of a site',
+            },
+        ),
+        migrations.CreateModel(
+            name='Shortage',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('word', models.CharField(max_length=60)),
+                ('working', models.PositiveIntegerField()),
+                ('wanted', models.PositiveIntegerField()),
+                ('since', models.DateTimeField()),
+                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='shortages', to='jobs.connection')),
+            ],
+            options={
+                'ordering': ['word'],
+                'constraints': [
+                    models.UniqueConstraint(fields=('connection', 'word'), name='shortage_once'),
+                ],
             },
         ),
         migrations.CreateModel(
