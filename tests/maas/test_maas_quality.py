@@ -236,6 +236,38 @@ def test_every_hour_has_its_share_of_the_budget(
     assert counts[2] > 0
 
 
+def test_a_dear_provider_keeps_nobody_waiting(
+    service: Service, monkeypatch: pytest.MonkeyPatch, moved_clock: Callable[..., AbstractContextManager[None]]
+) -> None:
+    """Providers have equal shares of the day and take turns: what waits for its own share holds up nobody else's."""
+    monkeypatch.setattr(probing, "measure", lambda _target, prompts, *_rest: [
+        probing.Measured("ok", 200, 1, 2, len(text.split()), 4) for text in prompts
+    ])  # fmt: skip
+    dear = service.offer_of(service.upstream_of(party("示例高价", "operator")), "dear", 1_000, 4_000)
+    by_turns = [cell.offer.pk for cell in measuring.cells()]
+    assert by_turns == [service.offer.pk, dear.pk] * (len(by_turns) // 2)
+    most = max(measuring.cost_max_ufen(cell) for cell in measuring.cells())
+    monkeypatch.setattr(published, "PROBE_DAY_FEN", -(-most * 2 // UFEN))
+    all_cells = measuring.cells
+    monkeypatch.setattr(measuring, "cells", lambda: sorted(
+        all_cells(), key=lambda cell: (cell.offer != dear, -measuring.cost_max_ufen(cell))
+    ))  # fmt: skip
+    counts = []
+    for hour in (5, 10, 15, 20):
+        with moved_clock(f"{clock.today() + timedelta(days=3)} {hour:02}:00"):
+            before = Probe.objects.exclude(offer=dear).count()
+            measuring.measure(SYSTEM)
+            counts.append(Probe.objects.exclude(offer=dear).count() - before)
+            assert measuring.spent_today_ufen() <= measuring.allowed_today_ufen()
+    assert all(counts), "the others are measured at every hour"
+    assert not Probe.objects.filter(offer=dear).exists(), "its dearest cell waits for its own share until midnight"
+    with moved_clock(f"{clock.today() + timedelta(days=3)} 23:59:59"):
+        monkeypatch.setattr(published, "PROBE_DAY_FEN", published.PROBE_DAY_FEN + 1)
+        measuring.measure(SYSTEM)
+        assert Probe.objects.filter(offer=dear).exists()
+        assert measuring.spent_today_ufen() <= measuring.allowed_today_ufen()
+
+
 def test_what_was_measured_longest_ago_comes_first(measured: Service) -> None:
     first = measuring.cells()[0]
     measuring.record_probes(SYSTEM, cell=first, batch="b", rows=[probing.Measured("ok", 200, 1, 2, 3, 4)])

@@ -1,16 +1,18 @@
 """When and what the probe measures: what was measured longest ago first, as far as the day's budget reaches.
 
 A cell is an offer, an input length and a number of calls at once. The budget grows with the day, so that every hour is
-measured: a cell waits until what it can cost at most fits into what the day has allowed so far and was not spent, and
-no other overtakes it. What can cost more than a whole day allows is not measured. A sleeping endpoint is not woken.
-Private offers are not measured, nor inputs longer than an offer's context, nor addresses under `.invalid`, which never
-exist (RFC 6761): the demo's providers have them.
+measured, and all providers have equal shares of it: a cell waits until what it can cost at most fits into what its
+provider was allowed so far and did not spend. No cell of that provider overtakes it; those of others go on. Providers
+take turns, so that one whose calls hang keeps nobody waiting for all of its cells. What can cost more than the share of
+a whole day is not measured. A sleeping endpoint is not woken. Private offers are not measured, nor inputs longer than
+an offer's context, nor addresses under `.invalid`, which never exist (RFC 6761): the demo's providers have them.
 """
 
 import os
 import random
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -41,6 +43,11 @@ class Cell(NamedTuple):
     bucket: int
     concurrency: int
 
+    @property
+    def provider(self) -> int:
+        """Whose offer it is of."""
+        return self.offer.upstream.provider_id
+
 
 def active_offers() -> Q:
     """Offers that take calls now."""
@@ -51,17 +58,24 @@ def active_offers() -> Q:
 
 def measure(actor: Actor) -> int:
     """One turn of the probe; returns how many calls were made."""
-    began, left, calls = time.monotonic(), allowed_today_ufen() - spent_today_ufen(), 0
-    batch = uuid.uuid4().hex
-    for cell in cells():
+    began, calls, batch = time.monotonic(), 0, uuid.uuid4().hex
+    found = cells()
+    left, left_of = left_today_ufen({cell.provider for cell in found})
+    share = published.PROBE_DAY_FEN * UFEN // max(len(left_of), 1)
+    waiting: set[int] = set()
+    for cell in found:
         most = cost_max_ufen(cell)
-        if most > published.PROBE_DAY_FEN * UFEN:
+        if most > share or cell.provider in waiting:
             continue
-        if most > left or time.monotonic() - began > TURN_SECONDS_MAX:
+        if most > min(left, left_of[cell.provider]):
+            waiting.add(cell.provider)
+            continue
+        if time.monotonic() - began > TURN_SECONDS_MAX:
             break
         rows = probing.measure(target(cell.offer), _prompts(cell), published.OUTPUT_TOKENS, cell.concurrency)
-        record = record_probes(actor, cell=cell, batch=batch, rows=rows)
-        left -= sum(row.cost_ufen for row in record)
+        cost = sum(row.cost_ufen for row in record_probes(actor, cell=cell, batch=batch, rows=rows))
+        left -= cost
+        left_of[cell.provider] -= cost
         calls += len(rows)
     return calls
 
@@ -86,7 +100,7 @@ def record_probes(act: Act, *, cell: Cell, batch: str, rows: Sequence[probing.Me
 
 
 def cells() -> list[Cell]:
-    """Everything that can be measured now, what was measured longest ago first."""
+    """Everything that can be measured now, what was measured longest ago first; providers take turns."""
     offers = Offer.objects.filter(active_offers(), private=False).select_related("upstream__endpoint")
     last = Probe.objects.filter(offer__in=offers).values_list("offer", "input_bucket", "concurrency")
     measured: dict[tuple[int, int, int], datetime] = {
@@ -102,7 +116,13 @@ def cells() -> list[Cell]:
     ]  # fmt: skip
     never = clock.EPOCH
     found.sort(key=lambda cell: measured.get((cell.offer.pk, cell.bucket, cell.concurrency), never))
-    return found[:CELLS_MAX]
+    turns: Counter[int] = Counter()
+    ordered = []
+    for cell in found:
+        ordered.append((turns[cell.provider], cell))
+        turns[cell.provider] += 1
+    ordered.sort(key=lambda row: row[0])
+    return [cell for _turn, cell in ordered[:CELLS_MAX]]
 
 
 def target(offer: Offer) -> probing.Target:
@@ -126,8 +146,21 @@ def allowed_today_ufen() -> int:
 
 def spent_today_ufen() -> int:
     """What today's probes cost at the offers' prices."""
+    return sum(_spent_today().values())
+
+
+def left_today_ufen(providers: set[int]) -> tuple[int, dict[int, int]]:
+    """What the day has allowed so far and was not spent: in all, and of each provider's equal share."""
+    allowed, spent = allowed_today_ufen(), _spent_today()
+    of_each = {provider: allowed // len(providers) - spent.get(provider, 0) for provider in providers}
+    return allowed - sum(spent.values()), of_each
+
+
+def _spent_today() -> dict[int, int]:
+    """What today's probes cost, by provider."""
     today = Probe.objects.filter(at__gte=clock.day_start(clock.today()))
-    return today.aggregate(total=Sum("cost_ufen"))["total"] or 0
+    costs = today.values("offer__upstream__provider").annotate(total=Sum("cost_ufen")).order_by()
+    return dict(costs.values_list("offer__upstream__provider", "total"))
 
 
 def cost_max_ufen(cell: Cell) -> int:
