@@ -31,7 +31,7 @@ from huoshui.book import services
 from huoshui.book.models import Kind
 from huoshui.compute.models import Request
 from huoshui.compute.permissions import READ, REQUEST
-from huoshui.mcp import actions
+from huoshui.mcp import actions, calling
 from huoshui.mcp.models import Draft
 from huoshui.mcp.permissions import DRAFT
 from huoshui.registry.models import Party
@@ -85,6 +85,14 @@ def test_codes_are_stable_and_sentences_translated(secret: str) -> None:
     assert wrong["code"] == "invalid"
     assert {problem["field"] for problem in wrong["problems"]} == {"cards", "extra"}
     assert agents.ask(secret, "no_such_tool")["error"]["code"] == "missing"
+
+
+@pytest.mark.parametrize("title", ["a\x00b", "a\ud800b"])
+def test_a_text_that_cannot_be_stored_is_refused(world: World, secret: str, title: str) -> None:
+    for given in ({"title": title}, {"hours": {title: 1}}, {"key": title}):
+        answer = calling.call(secret, "draft_request", agents.request(world, **given))
+        assert answer["error"]["code"] == "invalid"
+    assert not Draft.objects.exists()
 
 
 def test_a_refusal_is_explained_with_its_code(world: World, secret: str) -> None:

@@ -19,7 +19,8 @@ A caller is a signed-in session (with CSRF token) or `Authorization: Bearer TOKE
 `Idempotency-Key`. The statuses that any operation may answer are added to the OpenAPI description here.
 """
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 from django.conf import settings
@@ -150,18 +151,23 @@ class TextParser(Parser):
         return found
 
 
-def _check_text(value: Any, depth: int = 0) -> None:
+def _check_text(value: Any) -> None:
+    if fault := text_fault(value):
+        raise HttpError(400, fault)
+
+
+def text_fault(value: Any, depth: int = 0) -> str:
+    """Why what somebody sent cannot be stored; empty when it can."""
     if depth > NESTING_MAX:
-        raise HttpError(400, _("The content is nested too deeply."))
+        return _("The content is nested too deeply.")
     if isinstance(value, str) and ("\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
-        raise HttpError(400, _("A text contains a character that cannot be stored."))
-    if isinstance(value, dict):
-        for name, item in value.items():
-            _check_text(name, depth + 1)
-            _check_text(item, depth + 1)
+        return _("A text contains a character that cannot be stored.")
+    parts: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        parts = itertools.chain(value, value.values())
     elif isinstance(value, list | tuple):
-        for item in value:
-            _check_text(item, depth + 1)
+        parts = value
+    return next(filter(None, (text_fault(part, depth + 1) for part in parts)), "")
 
 
 ANY_TIME = {400: "malformed", 404: "missing", 413: "too_large", 422: "invalid"}

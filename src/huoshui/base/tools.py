@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from huoshui.base import clock
 from huoshui.base.access import Actor, Scoped
+from huoshui.base.apikit import text_fault
 from huoshui.base.errors import Invalid, Missing, Problem, invalid
 
 TEXT_LENGTH_MAX = 2_000
@@ -118,6 +119,8 @@ def draft_tool(name: str) -> DraftTool:
 
 def validated(kind: type[A], given: Mapping[str, Any]) -> A:
     """The arguments of a call. Raises Invalid, field by field."""
+    if fault := text_fault(given):
+        raise invalid("arguments", "", fault)
     try:
         return kind.model_validate(given)
     except ValidationError as error:
