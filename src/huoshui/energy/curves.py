@@ -8,6 +8,7 @@ its local day.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,15 +23,18 @@ from huoshui.registry import sentences
 
 MINUTES_PER_HOUR = 60
 KILO = 1000
+YEARS = range(2000, 2101)
+"""A load curve of other years is a slip of the pen, and the calendar may not reach so far."""
 COLUMN_NAMES = ("it_w", "movable_w", "other_w", "pv_w", "cop_milli")
 
 
 def _moment(text: str) -> datetime:
     """A local minute such as 2026-03-03 00:15."""
-    try:
+    found: datetime | None = None
+    with suppress(ValueError):
         found = datetime.fromisoformat(intake.normal(text).replace("/", "-"))
-    except ValueError:
-        raise Rule("local_time", example="2026-03-03 00:15") from None
+    if found is None or found.year not in YEARS:
+        raise Rule("local_time", example="2026-03-03 00:15")
     return found if found.tzinfo else found.replace(tzinfo=clock.LOCAL)
 
 
