@@ -101,6 +101,24 @@ def test_the_last_fen_pays_for_exactly_as_many_calls_as_it_pays_for(
     assert shop.money(key) == (0, 9 * most)
 
 
+def test_new_api_4933_what_each_upstream_is_owed_is_known(
+    shop: Books, server: Server, model: Model, upstream: Server
+) -> None:
+    """A call is paid at the price of the upstream that answered it, and says which: costs by upstream add up."""
+    counted = 'usage:{"prompt_tokens":2,"completion_tokens":3}'
+    key, name = shop.key(), model("status:500", counted, "ok")
+    shop.offer(shop.upstream(upstream.url), f"{name}-另", "ok", input_fen=7, output_fen=9)
+    server.read_anew()
+    for asked in (name, name, f"{name}-另"):
+        assert server.ask(key, model=asked).status == 200
+    owed = dict(shop.db.rows(
+        "SELECT o.upstream_model, sum(c.cost_ufen) FROM maas_call c JOIN maas_offer o ON o.id = c.offer_id"
+        " WHERE c.key_id = ? GROUP BY o.id, o.upstream_model", (key.key,)
+    ))  # fmt: skip
+    assert owed == {counted: 2 * (2 * 21 + 3 * 81), "ok": 2 * 7 + 12 * 9}
+    assert shop.money(key) == (0, sum(owed.values()))
+
+
 def test_new_api_6520_a_customer_may_have_a_price_of_its_own(shop: Books, server: Server, upstream: Server) -> None:
     """Prices are rows: a model name that only this customer's keys may call has its own offer of the same upstream."""
     place = shop.upstream(upstream.url)
