@@ -10,6 +10,8 @@ from tests.gateway.books import Books, Made
 from tests.gateway.processes import Server, free_port, until
 from tests.gateway.upstream import TOKENS
 
+from huoshui.gateway.routing import FAILURES_MAX
+
 Model = Callable[..., str]
 INPUT, OUTPUT = 20, 80
 PRICE = 2 * INPUT + TOKENS * OUTPUT
@@ -244,6 +246,16 @@ def test_an_upstream_that_keeps_failing_is_left_alone_and_tried_again(
     only = model("status:500")
     reasons = [server.ask(key, model=only).reason for _call in range(6)]
     assert reasons == ["upstream_error"] * 5 + ["no_upstream"]
+
+
+def test_an_upstream_that_breaks_every_stream_off_is_left_alone(
+    shop: Books, server: Server, model: Model
+) -> None:
+    """Its first tokens come, and are paid for: but they make no upstream well."""
+    key, name = shop.key(), model("half", "ok")
+    said = [server.ask(key, model=name, stream=True) for _call in range(FAILURES_MAX + 2)]
+    assert [one.done for one in said] == [False] * FAILURES_MAX + [True, True]
+    assert [shop.call(one.call)["tries"] for one in said] == [1] * len(said)
 
 
 def test_an_upstream_that_is_at_its_limit_is_left_alone_for_as_long_as_it_says(

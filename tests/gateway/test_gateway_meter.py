@@ -216,6 +216,17 @@ def test_tokens_per_minute_count_what_runs_at_its_most_and_what_ended_as_it_was(
     assert one(books, hold(key, offer), at + 2).state == "held", "25 + 110 + 110 tokens"
 
 
+def test_a_hold_moves_to_a_longer_offer_only_within_the_rate(books: Books, offer: int) -> None:
+    key, at = books.key(tokens_per_minute=250, calls_per_minute=1), now_ms()
+    call = hold(key, offer)
+    one(books, call, at)
+    assert refusal(books, Move(call.call, key.key, key.wallet, offer, 100, 151), at) == "tokens_per_minute"
+    moves = [Move(call.call, key.key, key.wallet, offer, 100, 150) for _again in range(2)]
+    assert all(isinstance(outcome, Answer) for outcome in run_batch(books.db, moves, now=lambda: at))
+    assert one(books, Move(call.call, key.key, key.wallet, offer, 50, 10), at).hold_ufen == 50 * 20 + 10 * 80
+    one(books, release(call))
+
+
 def test_a_name_that_is_asked_again_counts_again(books: Books, offer: int) -> None:
     """A released call leaves one row, however often it was begun; a name that rested for a minute begins anew."""
     key, at = books.key(calls_per_minute=2), now_ms()

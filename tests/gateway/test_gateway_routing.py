@@ -125,8 +125,14 @@ def test_whom_a_row_of_failures_concerns() -> None:
     assert (health.takes(1.0, 1), health.takes(1.0, 2), health.takes(6.0, 1)) == (False, True, True)
     health.failed(1.0, 2)
     assert not health.takes(2.0, 3)
+    health.begins()
+    assert health.takes(2.0, 3), "a stream's first token lets others in"
+    health.failed(2.0, 2)
+    assert not health.takes(3.0, 3), "but only a whole answer ends the row"
+    health.begins()
     health.well()
-    assert health.takes(2.0, 3)
+    health.failed(3.0, 2)
+    assert health.takes(3.0, 2)
     health.cool(2.0, 30)
     assert (health.takes(3.0, 9), health.takes(33.0, 9)) == (False, True)
 

@@ -32,7 +32,7 @@ CLIENT_SECONDS_MAX = 60
 CLIENT_GONE = 499
 EXCESS_BYTES, EXCESS_BYTES_PER_TOKEN = 1024, 64
 """A stream with more text than this for the tokens that were asked for does not keep to them: it is cut off."""
-NO_ROOM = ("wallet_empty", "budget_spent", "region_not_allowed", "offer_ended")
+NO_ROOM = ("wallet_empty", "budget_spent", "tokens_per_minute", "region_not_allowed", "offer_ended")
 """Refusals that another offer of the model may not meet."""
 logger = logging.getLogger("huoshui.gateway")
 
@@ -227,7 +227,7 @@ class Call:
             raise
 
     def _well(self, offer: Offer) -> None:
-        """It answers: the first token of a stream is here, or the whole of another answer."""
+        """It answered, wholly."""
         self.gateway.router.well(offer)
         metrics.TRIES.labels(offer.upstream.name, "ok").inc()
 
@@ -284,6 +284,7 @@ class Call:
             await self._write(client, b"data: " + events.dump(told) + b"\n\n")
             await client.write_eof()
             return client
+        self._well(offer)
         self.outcome, self.status = "ok", 200
         count = self._count()
         settled = await self._settle(count)
@@ -316,7 +317,7 @@ class Call:
                 continue
             if not self.delivered.started:
                 seconds = loop.time() - began
-                self._well(offer)
+                self.gateway.router.begins(offer)
                 self.gateway.router.measured(offer, seconds)
                 metrics.FIRST_TOKEN.labels(offer.upstream.name).observe(seconds)
                 self.delivered.started, self.delivered.first_token_ms = True, now_ms()

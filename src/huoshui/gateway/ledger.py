@@ -271,9 +271,12 @@ class Ledger:
         if call.state != "held":
             raise Refused("hold_lost", call=call.id)
         price = self._open_price(asked.offer, key)
+        tokens = asked.input_tokens + asked.output_tokens - call.input_tokens - call.output_tokens
+        window = self._check_rates(key, tokens, calls=0)
         more = price.cost_ufen(asked.input_tokens, 0, asked.output_tokens) - call.hold_ufen
         _check_room(wallet, key, more)
         self._reserve(wallet, key, more)
+        window.tokens += tokens
         self._change(replace(
             call, offer=asked.offer, hold_ufen=call.hold_ufen + more,
             input_tokens=asked.input_tokens, output_tokens=asked.output_tokens,
@@ -331,13 +334,14 @@ class Ledger:
             raise Refused("region_not_allowed", region=price.region)
         return price
 
-    def _check_rates(self, key: Key, tokens: int) -> Window:
+    def _check_rates(self, key: Key, tokens: int, calls: int = 1) -> Window:
+        """The key's window, when so many more fit into it. Raises Refused."""
         window = self.windows.setdefault(key.id, Window())
         since = self.now_ms if window.oldest_ms is None else window.oldest_ms
         wait = max(1, -(-(since + MINUTE_MS - self.now_ms) // 1000))
-        if key.calls_per_minute is not None and window.calls + 1 > key.calls_per_minute:
+        if key.calls_per_minute is not None and calls and window.calls + calls > key.calls_per_minute:
             raise Refused("calls_per_minute", limit=key.calls_per_minute, wait_seconds=wait)
-        if key.tokens_per_minute is not None and window.tokens + tokens > key.tokens_per_minute:
+        if key.tokens_per_minute is not None and tokens > 0 and window.tokens + tokens > key.tokens_per_minute:
             raise Refused(
                 "tokens_per_minute", limit=key.tokens_per_minute, counted=window.tokens, most=tokens, wait_seconds=wait
             )

@@ -102,7 +102,7 @@ def _load(db: Database, operations: Sequence[Operation], again: bool, now: Calla
     calls = [Call(*row) for row in _locked(db, CALL, "maas_call", known)]
     offers = {call.offer for call in calls} | {op.offer for op in operations if isinstance(op, Hold | Move)}
     at = now()
-    limited = {op.key for op in operations if isinstance(op, Hold)}
+    limited = {op.key for op in operations if isinstance(op, Hold | Move)}
     return Ledger(
         at,
         {row.id: row for row in wallets},

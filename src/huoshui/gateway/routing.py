@@ -4,8 +4,9 @@ Prices are compared for the same tokens at every offer. Latency is the moving av
 streams; every FORGET_SECONDS one stream tries an offer anew that was too slow to be chosen since.
 
 Health is what this process saw of an offer. FAILURES_MAX failures in a row close it for REST_SECONDS, doubled up to
-REST_SECONDS_MAX; then one call tries it, and its answer opens or closes it again. A row that one wallet alone met
-closes the offer for that wallet only: no customer can close it for the others with requests made to fail. An offer that
+REST_SECONDS_MAX; then one call tries it, and its answer opens or closes it again. A stream that broke off is a failure
+too: only a whole answer ends a row, its first token just lets others in again. A row that one wallet alone met closes
+the offer for that wallet only: no customer can close it for the others with requests made to fail. An offer that
 answers 429 is left alone for as long as it says. `concurrency_max` is the upstream's, over all its offers and all
 processes of one gateway, each having its share.
 """
@@ -48,6 +49,9 @@ class Health:
         if now < self.cool_until:
             return False
         return not self.closed_to(wallet) or (now >= self.closed_until and not self.probing)
+
+    def begins(self) -> None:
+        self.failures = min(self.failures, FAILURES_MAX - 1)
 
     def well(self) -> None:
         self.failures = 0
@@ -131,8 +135,12 @@ class Router:
             if probes:
                 health.probing = False
 
+    def begins(self, offer: Offer) -> None:
+        """A stream's first token is here: all may call it again, and the next failure closes it again."""
+        self.health[offer.id].begins()
+
     def well(self, offer: Offer) -> None:
-        """It answered."""
+        """It answered, wholly."""
         self.health[offer.id].well()
 
     def measured(self, offer: Offer, seconds: float) -> None:
