@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.engines.contract import Site, refusal
 from tests.engines.slurm_cluster import Cluster, cluster
 
-from huoshui.engines import open_engine, profiles
+from huoshui.engines import EngineError, open_engine, profiles
 from huoshui.engines.profiles import WEEK_HOURS, Run, from_prometheus, from_runs, propose
 from huoshui.engines.slurm import SlurmEngine
 
@@ -86,7 +86,8 @@ def test_the_answer_to_a_range_query_is_read() -> None:
     series += [{"metric": model | {"__name__": "other"}, "values": [[7200, "5"]]}]
     answer = {"status": "success", "data": {"resultType": "matrix", "result": series}}
     assert from_prometheus(json.dumps(answer), WORDS) == {("a100", 2): 3, ("a100", 3): 2}
-    assert refusal(lambda: from_prometheus('{"status":"error","error":"parse error"}', WORDS)) == "malformed"
+    with pytest.raises(EngineError, match="malformed: Prometheus refused the query: parse error"):
+        from_prometheus('{"status":"error","error":"parse error"}', WORDS)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,10 @@ def from_prometheus(
 def _samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float, float | None]]:
     """(name, labels, value, seconds since the epoch) of each sample; functions of a query take the name away."""
     if ANSWER.match(text):
-        for series in json.loads(text)["data"]["result"]:
+        answer = json.loads(text)
+        if answer["status"] != "success":
+            raise EngineError(MALFORMED, f"Prometheus refused the query: {str(answer.get('error'))[:300]}")
+        for series in answer["data"]["result"]:
             for at, value in series["values"]:
                 yield series["metric"].get("__name__", ""), series["metric"], float(value), float(at)
         return
