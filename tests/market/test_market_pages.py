@@ -217,6 +217,20 @@ def test_both_sides_see_the_order_and_nobody_else(world: World, buyer: Client, s
     assert Order.objects.count() == 2
 
 
+def test_an_order_whose_cards_are_gone_says_why_and_offers_nothing_that_would_be_refused(
+    world: World, buyer: Client, seller: Client
+) -> None:
+    order = bought(world, listed(world))
+    path, english = f"/market/orders/{order.pk}/", {"headers": {"Accept-Language": "en"}}
+    assert f"{path}cancel/" in body(buyer, path)
+    form = {"from_hour": hour_value(order.start_hour), "cards": "8", "reason": "failure"}
+    assert seller.post(f"{path}recall/", form).status_code == 302
+    shown = buyer.get(path, **english).content.decode()
+    assert "the site lost these cards" in shown
+    assert f"{path}cancel/" not in shown
+    assert f"{path}recall/" not in body(seller, path)
+
+
 def test_an_operator_turns_an_order_down_with_a_reason(world: World, buyer: Client, seller: Client) -> None:
     order = placed(world, listed(world))
     body(seller, f"/market/orders/{order.pk}/refuse/")

@@ -32,7 +32,9 @@ AHEAD_HOURS_MAX = 24 * 366
 AMOUNT_FEN_MAX = 10**13
 LAPSED_PER_RUN_MAX = 1_000
 EXPLAINED_CHARACTERS_MAX = 200
-ENGINE_FAILURE, RECALL = "failure", "recall"
+ENGINE_FAILURE = "failure"
+GIVEN_UP = "order_cancelled"
+"""Why the booking of an order ended that its buyer gave up."""
 
 
 def quoted(product: Product, units: int, hours: int, cap_fen: int | None = None) -> Quote:
@@ -307,11 +309,11 @@ def cancel_order(act: Act, *, order: Order) -> Order:
     assert order.booking is not None
     if not order.whole and clock.instant_of(order.start_hour) <= act.at:
         record = act.record(order, {"given_up": True})
-        jobs.cancel(act, record, order.booking, "order_cancelled")
+        jobs.cancel(act, record, order.booking, GIVEN_UP)
         return order
     kept = kept_fen(order, act.at)
     record = _end(act, order, Order.State.CANCELLED, {"kept_fen": kept})
-    jobs.cancel(act, record, order.booking, "order_cancelled")
+    jobs.cancel(act, record, order.booking, GIVEN_UP)
     settlement.issue(act, record, order, billing.cancellation_lines(order, kept), final=True)
     return order
 

@@ -20,7 +20,7 @@ from huoshui.base.requests import actor_of
 from huoshui.base.views import page, post_action, show_refusal
 from huoshui.book.permissions import READ as READ_BOOK
 from huoshui.jobs import services as jobs
-from huoshui.jobs.models import Booking
+from huoshui.jobs.calendar import LIVE
 from huoshui.market import delivered, queries
 from huoshui.market.actions import carts
 from huoshui.market.actions import orders as actions
@@ -127,15 +127,16 @@ def may(actor: Actor, order: Order) -> dict[str, Any]:
     buys, sells = actor.can(ORDER, order.buyer), actor.can(SELL, order.product)
     confirmed, over = order.state == Order.State.CONFIRMED, clock.instant_of(order.end_hour) <= now
     begun = clock.instant_of(order.start_hour) <= now
-    given_up = confirmed and order.booking is not None and order.booking.state == Booking.State.CANCELLED
-    resold = confirmed and order.whole and not begun and not given_up and delivered.resold(order)
-    may_end = confirmed and not over and not given_up and not (order.whole and begun) and not resold
+    live = confirmed and order.booking is not None and order.booking.state in LIVE
+    given_up = confirmed and order.booking is not None and order.booking.fault == actions.GIVEN_UP
+    resold = live and order.whole and not begun and delivered.resold(order)
+    may_end = live and not over and not (order.whole and begun) and not resold
     cancel = buys and (order.state == Order.State.PLACED or may_end)
     return {
         "may_cancel": cancel, "kept_fen": actions.kept_fen(order, now) if cancel else None,
         "may_extend": buys and confirmed and not over and not given_up,
         "given_up": given_up, "resold": resold, "may_answer": sells and order.state == Order.State.PLACED,
-        "may_recall": sells and confirmed and not over and not given_up, "begun": begun,
+        "live": live, "may_recall": sells and live and not over, "begun": begun,
         "may_comment": buys and order.state == Order.State.SETTLED and not hasattr(order, "comment"),
     }  # fmt: skip
 
