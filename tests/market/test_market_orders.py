@@ -15,7 +15,7 @@ from huoshui.book import services as book
 from huoshui.book.models import Statement, StatementLine
 from huoshui.book.queries import shares, vat_of
 from huoshui.jobs.actions.bookings import lose_booking
-from huoshui.jobs.calendar import free_cards
+from huoshui.jobs.calendar import LIVE, free_cards
 from huoshui.jobs.models import Booking
 from huoshui.market.actions import carts, orders, settlement
 from huoshui.market.actions.orders import quoted
@@ -225,6 +225,16 @@ def test_hours_that_were_put_on_the_exchange_cannot_be_cancelled(world: World, p
     assert money(world)[COMMITTED] == order.total_fen
     with noon():
         assert not may(people("agent", f"party:{world.entity.pk}"), order)["may_cancel"]
+
+
+def test_cards_that_the_buyer_resold_are_not_taken_back_by_its_order(world: World) -> None:
+    order = bought(world, listed(world, billing="reserved"), start=10, hours=10)
+    assert order.booking is not None
+    pass_on(world, order.booking, 8, 15, 20)
+    with noon(), pytest.raises(Invalid) as refused:
+        orders.recall_order(SYSTEM, order=order, from_hour=world.start + 16, cards=8, reason="failure")
+    assert [problem.field for problem in refused.value.problems] == ["from"]
+    assert Booking.objects.get(pk=order.booking_id).state in LIVE
 
 
 def test_cards_that_failed_before_the_start_keep_nobody_from_cancelling_and_are_not_paid(world: World) -> None:

@@ -256,6 +256,9 @@ def recall_order(act: Act, *, order: Order, from_hour: int, cards: int, reason: 
         raise invalid("from", hour_text(from_hour), _("must lie before the end of the order"))
     held = jobs.booked_cards(order.booking, first, order.end_hour)
     taken = list(by_cards({hour: min(int(left), cards) for hour, left in enumerate(held, first) if left}))
+    if not taken:
+        rule = _("no cards of the order are left then; hours that its buyer resold are taken back at the exchange")
+        raise invalid("from", hour_text(from_hour), rule)
     record = act.record(order, {"from": from_hour, "cards": cards, "reason": reason, "taken": taken})
     jobs.recall(act, record, order.booking, from_hour=from_hour, cards=cards, reason=reason)
     if reason == ENGINE_FAILURE:
