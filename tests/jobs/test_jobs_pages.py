@@ -154,6 +154,7 @@ def test_a_token_for_a_booking_submits_there_and_reaches_nothing_else(
     assert post(other.pk, "t/2").status_code == 404
     assert Client().get(f"/api/jobs/jobs/{hidden.pk}/", **bearer).status_code == 404
     seen = Client().get("/api/jobs/jobs/", **bearer).json()["items"]
+    assert Client().get(f"/api/jobs/jobs/?booking={10**30}", **bearer).status_code == 422
     assert [job["booking"] for job in seen] == [mine.pk]
     assert Client().get("/api/book/statements/", **bearer).json().get("items", []) == []
 

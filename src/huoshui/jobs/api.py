@@ -190,7 +190,7 @@ def submit(request: HttpRequest, pk: Id, body: JobIn) -> Job:
 
 
 @router.get("/jobs/", response=Page[JobOut])
-def jobs(request: HttpRequest, paging: Query[Paging], state: str = "", booking: int | None = None) -> Cut:
+def jobs(request: HttpRequest, paging: Query[Paging], state: str = "", booking: Id | None = None) -> Cut:
     """Jobs of the caller's parties."""
     return cut(queries.jobs(actor(request), state=state, booking=booking), paging)
 
