@@ -5,7 +5,8 @@
 Nothing is called before the hold is durable, and the client gets the last byte (`[DONE]`, the whole body) only when
 the settlement is. What ends early is settled by what was handed to the client: nothing delivered costs nothing, a
 stream that broke off or was given up costs what was asked and what was delivered. The end runs to its end even when
-the client is gone.
+the client is gone. When the books do not take a settlement (the database restarts), the answer goes out all the same,
+and the gateway settles it when they do: what was delivered is charged, what is charged was delivered.
 """
 
 import asyncio
@@ -175,13 +176,19 @@ class Call:
     def _count(self) -> usage.Count:
         return usage.count(self.delivered.usage, self.bound, self.ask.text_bytes, self.delivered.text_bytes)
 
-    async def _settle(self, count: usage.Count) -> Answer:
+    async def _settle(self, count: usage.Count) -> Answer | None:
+        """None: the books do not answer; the gateway owes them the settlement."""
         settle = Settle(
             self.id, self.key.id, self.key.wallet, self.outcome, self.status, self.tries, count.input_tokens,
             count.cached_tokens, count.output_tokens, count.counted, self.delivered.first_token_ms,
         )  # fmt: skip
         self.ended = True
-        answer = await self._submit(settle)
+        try:
+            answer = await self._submit(settle)
+        except Unavailable:
+            logger.error("call %s: the books do not answer; it is settled when they do", self.id)
+            self.gateway.owed[self.id] = settle
+            return None
         for kind, tokens in (("input", count.input_tokens), ("output", count.output_tokens)):
             metrics.TOKENS.labels(self.ask.model, kind).inc(tokens)
         metrics.COST.labels(self.ask.model).inc(answer.cost_ufen)
@@ -242,8 +249,9 @@ class Call:
             count = self._count()
             body = await self._written(offer, told, raw, count)
         self.delivered.started, self.outcome, self.status = True, "ok", 200
-        settled = await self._settle(count)
-        headers = self._headers(settled.remaining_ufen) | {"x-huoshui-cost-fen": refusals.fen(settled.cost_ufen)}
+        headers = {"x-huoshui-call": self.id}
+        if settled := await self._settle(count):
+            headers = self._headers(settled.remaining_ufen) | {"x-huoshui-cost-fen": refusals.fen(settled.cost_ufen)}
         return web.Response(body=body, content_type="application/json", headers=headers)
 
     def _make_room(self, stack: ExitStack) -> None:
@@ -343,12 +351,14 @@ class Call:
         except (TimeoutError, ConnectionError) as error:
             raise Gone from error
 
-    def _last_events(self, count: usage.Count, settled: Answer) -> bytes:
+    def _last_events(self, count: usage.Count, settled: Answer | None) -> bytes:
         told = b""
         if self.ask.usage_wanted:
             told = events.usage_event(self.ask.model, self.ask.path, self.id, now_ms() // 1000, count.as_usage())
-        cost, left = refusals.fen(settled.cost_ufen), refusals.fen(settled.remaining_ufen)
-        return told + f": huoshui cost-fen={cost} remaining-fen={left}\n\ndata: [DONE]\n\n".encode()
+        if settled is not None:
+            cost, left = refusals.fen(settled.cost_ufen), refusals.fen(settled.remaining_ufen)
+            told += f": huoshui cost-fen={cost} remaining-fen={left}\n\n".encode()
+        return told + b"data: [DONE]\n\n"
 
     def _headers(self, remaining_ufen: int) -> dict[str, str]:
         return {"x-huoshui-call": self.id, "x-huoshui-remaining-fen": refusals.fen(remaining_ufen)}

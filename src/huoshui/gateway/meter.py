@@ -4,7 +4,8 @@
 durable. A transaction locks what its operations touch (wallets by id, keys by id, calls by id; in SQLite it is alone
 anyway), lets `ledger` decide, and writes back the differences; so several gateway processes and Django itself are
 right together. A transaction that the database gave up (locked, deadlocked, restarted) is done again: repeating an
-operation changes nothing. What it still cannot write fails with Unavailable, and the hold expires.
+operation changes nothing. What it still cannot write fails with Unavailable: a call is refused, a settlement is owed
+(`server.Gateway.owed`), a hold that nobody releases expires.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ from huoshui.gateway import asks, metrics, refusals
 from huoshui.gateway.calls import Call, Gone
 from huoshui.gateway.catalogue import KEPT_SECONDS, Catalogue
 from huoshui.gateway.database import Database
-from huoshui.gateway.ledger import HOLD_SECONDS, Key, Refused
+from huoshui.gateway.ledger import HOLD_SECONDS, Key, Refused, Settle
 from huoshui.gateway.meter import Meter, Unavailable, now_ms
 from huoshui.gateway.routing import Router
 
@@ -53,6 +53,8 @@ class Gateway:
         self.serving = 0
         self.by_key: Counter[int] = Counter()
         self.large = 0
+        self.owed: dict[str, Settle] = {}
+        """Settlements that the books did not take, by call: paid when they do, their holds extended until then."""
         self.closing: set[asyncio.Future[None]] = set()
 
     def app(self) -> web.Application:
@@ -75,14 +77,17 @@ class Gateway:
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, raise_for_status=False
         )
         keepers = [asyncio.create_task(_forever(every, task)) for every, task in (
-            (KEPT_SECONDS, self.catalogue.refresh), (TIDY_SECONDS, self.catalogue.tidy), (REAP_SECONDS, self._reap),
-            (HOLD_SECONDS / 3, self._extend),
+            (KEPT_SECONDS, self.catalogue.refresh), (TIDY_SECONDS, self.catalogue.tidy), (REAP_SECONDS, self._pay),
+            (REAP_SECONDS, self._reap), (HOLD_SECONDS / 3, self._extend),
         )]  # fmt: skip
         yield
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
         await asyncio.gather(*self.closing, return_exceptions=True)
+        await self._pay()
+        if self.owed:
+            logger.error("%d calls are not settled; their holds expire", len(self.owed))
         await self.session.close()
         await self.meter.close()
         self.catalogue.close()
@@ -198,6 +203,16 @@ class Gateway:
 
     # --- keeping house ---
 
+    async def _pay(self) -> None:
+        """Settle what the books did not take."""
+        owed = list(self.owed)
+        told = await asyncio.gather(*(self.meter.submit(self.owed[call]) for call in owed), return_exceptions=True)
+        for call, answer in zip(owed, told, strict=True):
+            if not isinstance(answer, Unavailable):
+                del self.owed[call]
+            if isinstance(answer, Exception):
+                logger.error("call %s: not settled: %s", call, type(answer).__name__)
+
     async def _reap(self) -> None:
         """End holds whose gateway died."""
         for operation in await self.catalogue.expired():
@@ -206,9 +221,9 @@ class Gateway:
     async def _extend(self) -> None:
         """Let running calls keep their holds, and their endpoints stay awake."""
         calls = list(self.live.values())
-        if not calls:
+        if not calls and not self.owed:
             return
-        await self.catalogue.extend([call.id for call in calls], now_ms() + HOLD_SECONDS * 1000)
+        await self.catalogue.extend([*{call.id for call in calls} | self.owed.keys()], now_ms() + HOLD_SECONDS * 1000)
         endpoints = {call.offer.upstream.endpoint for call in calls if call.offer is not None} - {None}
         if endpoints:
             await self.catalogue.want([endpoint for endpoint in endpoints if endpoint is not None])
