@@ -148,6 +148,14 @@ class EngineContract:
                 site.engine.reserve(changed)
                 stands = site.engine.reservations()[kept.name]
                 assert (stands.cards, stands.end) == (changed.cards, changed.end)
+
+    def test_what_runs_goes_on_when_its_reservation_shrinks(self, site: Site) -> None:
+        with site.reserved(cards=2) as kept:
+            spec = site.submit("import time; time.sleep(99)", cards=2, reservation=kept.name)
+            site.until(spec, Phase.RUNNING)
+            site.engine.reserve(replace(kept, cards=1))
+            assert site.engine.reservations()[kept.name].cards == 1
+            assert site.status(spec).phase is Phase.RUNNING
             assert refusal(site.engine.reserve, replace(kept, cards=site.cards + 1)) == "refused"
             assert site.engine.reservations()[kept.name].cards == 1
 
