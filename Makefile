@@ -8,6 +8,7 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; d
 POSTGRES ?= postgresql://postgres@127.0.0.1:5432/huoshui
 PO := $(shell find src -name '*.po')
 HTTP_PORT ?= 8000
+unexport PYTHONDONTWRITEBYTECODE # tests start many processes; each would compile the product anew
 
 .DEFAULT_GOAL := help
 .PHONY: help run models demo test test-postgres test-postgres-all lint bench bench-rules bench-platform bench-full clean
@@ -48,7 +49,7 @@ test: $(VENV)/installed-dev $(VENV)/messages ## All tests on SQLite (browser tes
 	$(BIN)/python -m pytest -n 2
 
 test-postgres: $(VENV)/installed-dev $(VENV)/messages ## Book, log, gateway, concurrency and crashes on PostgreSQL (POSTGRES=url)
-	HUOSHUI_TEST_POSTGRES=$(POSTGRES) $(BIN)/python -m pytest -n 2 -m database
+	HUOSHUI_TEST_POSTGRES=$(POSTGRES) $(BIN)/python -m pytest -n 2 -m database --ignore=tests/api
 
 test-postgres-all: $(VENV)/installed-dev $(VENV)/messages ## All tests that use the database, on PostgreSQL (POSTGRES=url)
 	HUOSHUI_TEST_POSTGRES=$(POSTGRES) $(BIN)/python -m pytest -n 2 -m "not browser" $(addprefix --ignore=tests/,clearing engines rules terms cli web)
