@@ -120,15 +120,17 @@ def test_new_api_4933_what_each_upstream_is_owed_is_known(
 
 
 def test_new_api_6520_a_customer_may_have_a_price_of_its_own(shop: Books, server: Server, upstream: Server) -> None:
-    """Prices are rows: a model name that only this customer's keys may call has its own offer of the same upstream."""
+    """A price is a row: one that was agreed is an offer under a name of its own. It is published like every price, so
+    whose key is not narrowed may call it too: a price that is secret to one customer there is not."""
     place = shop.upstream(upstream.url)
     shop.offer(place, "示例-公开")
     shop.offer(place, "示例-专享", "ok", input_fen=10, output_fen=40)
     server.read_anew()
-    member, other = shop.key(models=["示例-公开", "示例-专享"]), shop.key(models=["示例-公开"])
+    member, other, anyone = shop.key(models=["示例-公开", "示例-专享"]), shop.key(models=["示例-公开"]), shop.key()
     assert server.ask(member, model="示例-专享").headers["x-huoshui-cost-fen"] == "0.0005"
     assert server.ask(other, model="示例-公开").headers["x-huoshui-cost-fen"] == "0.001"
     assert server.ask(other, model="示例-专享").status == 404
+    assert server.ask(anyone, model="示例-专享").headers["x-huoshui-cost-fen"] == "0.0005"
 
 
 def test_new_api_7210_what_takes_long_is_held_first_and_reconciled_after(

@@ -95,7 +95,10 @@ def change_key(act: Act, *, target: Key, scope: Scope) -> Key:
 
 @action("maas.key.rotate")
 def rotate_key(act: Act, *, target: Key) -> Made:
-    """Give the key a new secret at once: the old one calls nothing any more. Budget and spending stay."""
+    """Give the key a new secret: the old one calls nothing once the gateway has looked again, within a second.
+
+    Budget and spending stay.
+    """
     act.require(KEYS, target)
     _without_key(act)
     _live(target, act.at)
