@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from huoshui.base import clock
 from huoshui.compute.models import Deposit, DepositStretch, Pool, Recall
 from huoshui.jobs import connections
-from huoshui.jobs.models import BookedStretch, Booking, Connection
+from huoshui.jobs.models import BookedStretch, Booking, Connection, Shortage
 
 Int64 = npt.NDArray[np.int64]
 Row = tuple[int, int, int, int]
@@ -60,8 +60,9 @@ def missing_cards(pools: Sequence[Pool], start_hour: int, end_hour: int) -> Int6
     """Cards of each pool that do not work, int64[pools, hours]: what the engine's last count lacked, in every hour; all
     of them in the next AHEAD_HOURS while it is down."""
     missing = np.zeros((len(pools), end_hour - start_hour), np.int64)
-    ailing = Q(shortages__isnull=False) | Q(failing_since__lte=clock.now() - connections.DOWN_AFTER)
-    rows = Connection.objects.filter(ailing, state__in=connections.VISITED).distinct().prefetch_related("shortages")
+    short = Exists(Shortage.objects.filter(connection=OuterRef("pk")))
+    ailing = Q(short) | Q(failing_since__lte=clock.now() - connections.DOWN_AFTER)
+    rows = Connection.objects.filter(ailing, state__in=connections.VISITED).prefetch_related("shortages")
     engines = {engine.site_id: engine for engine in rows}
     if not engines:
         return missing
