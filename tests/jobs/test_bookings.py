@@ -15,8 +15,10 @@ from tests.jobs.site import RUNNER, connect
 
 from huoshui.base import clock
 from huoshui.base.errors import Invalid, Refused
+from huoshui.compute import problems
 from huoshui.compute.actions.deposits import Stretch, submit_deposit
 from huoshui.compute.actions.recalls import recall_cards
+from huoshui.compute.models import Deposit
 from huoshui.jobs import panel, services
 from huoshui.jobs.actions.connections import note_short, switch_off
 from huoshui.jobs.calendar import booked_cards, free_cards
@@ -148,6 +150,26 @@ def test_an_engine_that_is_down_sells_nothing_of_the_next_day(world: World) -> N
         assert free(world, 0, 14) == [0] * 12 + [1000] * 2
         Connection.objects.update(failing_since=NOON - timedelta(minutes=4))
         assert free(world, 0, 1) == [1000]
+
+
+def test_a_round_does_not_sell_deposited_cards_that_do_not_work(world: World) -> None:
+    for cards in (500, 300):
+        deposit(world, cards, 0, 2)
+    Deposit.objects.update(energy=False)
+    booked(world, 150, (0, 1))
+
+    def offered() -> list[list[int]]:
+        found = problems.offers(world.start, world.start + 2, problems.terms_of(world.round))
+        return found.cards.tolist()
+
+    connection = engine_of(world)
+    assert offered() == [[500, 500], [300, 300]]
+    counted(connection, 700)
+    assert offered() == [[500, 500], [50, 200]]
+    counted(connection, 400)
+    assert offered() == [[250, 400], [0, 0]]
+    counted(connection, None)
+    assert offered() == [[500, 500], [300, 300]]
 
 
 def test_what_an_engine_lacked_is_forgotten_when_it_is_switched_off(world: World) -> None:

@@ -2,7 +2,8 @@
 
 The solver never sees a publication or a row. Three steps happen here and nowhere else:
 
-* **Offers**: open deposits within the horizon, less what was recalled and less what earlier rounds gave away.
+* **Offers**: open deposits within the horizon, less what was recalled, less what earlier rounds gave away, and not more
+  than the pool still has when what else takes its cards (bookings, cards out of order) is counted.
 * **Reserve price** of a card-hour = (base price + energy) / (1 − fee), rounded up to the price step, where
   energy = watts × PUE × tariff, or watts × the marginal price of the site's energy plan where one is in force. So the
   depositor still has its reserve after the fee.
@@ -161,8 +162,27 @@ def offers(start: int, end: int, terms: RoundTerms) -> Offers:
             net = net + energy[pool.pk]
         reserve[index] = gross_reserve_mfen(net, terms)
     cards = free_cards(deposits, start, end)
+    _leave_out(deposits, cards, start, end)
     cards[reserve > PRICE_MAX] = 0
     return Offers(deposits, cards, np.minimum(reserve, PRICE_MAX))
+
+
+def _leave_out(deposits: list[Deposit], cards: npt.NDArray[np.int32], start: int, end: int) -> None:
+    """Take off `cards`, in place and off the newest deposits first, what a pool has promised beyond its cards: some of
+    them do not work, or it was lowered."""
+    from huoshui.compute.depositing import taken  # which stands on this module
+
+    rows = defaultdict[Pool, list[int]](list)
+    for index, deposit in enumerate(deposits):
+        if deposit.resold_from_id is None:
+            rows[deposit.pool].append(index)
+    for pool, own in rows.items():
+        offered = free_cards([deposits[index] for index in own], start, end, live_shares().none()).sum(axis=0)
+        over = np.maximum(offered + taken(pool, start, end) - pool.cards, 0)
+        for index in reversed(own):
+            left_out = np.minimum(cards[index], over)
+            cards[index] -= left_out.astype(np.int32)
+            over -= left_out
 
 
 def build(round_: Round) -> Built:
