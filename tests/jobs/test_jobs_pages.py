@@ -9,13 +9,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from tests.compute.world import World, party
-from tests.jobs.site import book, connect, over, submit, turn_until
+from tests.jobs.site import RUNNER, book, connect, over, submit, turn_until
 
 from huoshui.base.access import Actor
 from huoshui.base.errors import Invalid, Refused
 from huoshui.jobs.actions.access import issue_booking_token
 from huoshui.jobs.actions.bookings import cancel_own
 from huoshui.jobs.actions.connections import connect as connect_engine
+from huoshui.jobs.actions.connections import note_short
 from huoshui.jobs.models import Booking, Connection, Job
 
 People = Callable[..., Actor]
@@ -73,6 +74,18 @@ def test_a_firm_follows_its_job_from_the_booking_to_the_evidence(
     assert job.number in page(agent, "jobs:booking", booking.pk)
     assert booking.number in page(operator, "jobs:connection", world.pool.site_id)
     assert job.number not in page(operator, "jobs:booking", booking.pk)
+
+
+def test_an_operator_sees_that_cards_do_not_work(world: World, operator: Actor, agent: Actor) -> None:
+    connection = Connection.objects.create(site=world.pool.site, kind="local", tag="t", state=Connection.State.UP)
+    note_short(RUNNER, connection=connection, short={"test": (987, 1000)})
+    shown = page(operator, "jobs:connection", world.pool.site_id)
+    assert "987" in shown
+    assert "1,000" in shown
+    (told,) = client_of(operator).get("/api/jobs/engines/").json()
+    assert [(one["word"], one["working"], one["wanted"]) for one in told["shortages"]] == [("test", 987, 1000)]
+    assert client_of(agent).get("/api/jobs/engines/").json() == []
+    assert world.pool.site.name in page(operator, "cases:todo")
 
 
 def test_others_see_nothing_of_it(world: World, people: People, tmp_path: Path) -> None:
