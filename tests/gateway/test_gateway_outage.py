@@ -68,6 +68,34 @@ def test_what_was_delivered_while_the_database_was_gone_is_charged_once(
     assert books.money(key) == (0, PRICE)
 
 
+def test_a_client_that_leaves_while_the_database_is_gone_pays_for_what_it_got(
+    books: Books, upstream: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage(commits=False)
+    monkeypatch.setattr(meter, "run_batch", outage.run_batch)
+    monkeypatch.setattr(meter, "PAUSE_SECONDS", 0.02)
+    books.offer(books.upstream(upstream.url), NAME)
+    key = books.key()
+
+    async def call() -> None:
+        gateway = Gateway(books.open)
+        async with TestServer(gateway.app()) as place:
+            reading = asyncio.create_task(ask(place, key, True))
+            while not any(running.ended for running in gateway.live.values()):
+                await asyncio.sleep(0.001)
+            reading.cancel()
+            async with asyncio.timeout(10):
+                while not gateway.owed:
+                    await asyncio.sleep(0.01)
+            assert not gateway.live
+            outage.down = False
+            await gateway._pay()
+            assert not gateway.owed
+
+    asyncio.run(call())
+    assert books.money(key) == (0, PRICE)
+
+
 async def ask(place: TestServer, key: Made, stream: bool) -> tuple[int, str]:
     """A call's status and body."""
     body = {"model": NAME, "stream": stream, "messages": [{"role": "user", "content": "你好"}]}

@@ -183,16 +183,21 @@ class Call:
             count.cached_tokens, count.output_tokens, count.counted, self.delivered.first_token_ms,
         )  # fmt: skip
         self.ended = True
+        told = self.gateway.meter.submit(settle)
+        told.add_done_callback(lambda done: self._owe(settle, done))  # also when the client leaves meanwhile
         try:
-            answer = await self._submit(settle)
+            answer = await asyncio.shield(told)
         except Unavailable:
-            logger.error("call %s: the books do not answer; it is settled when they do", self.id)
-            self.gateway.owed[self.id] = settle
             return None
         for kind, tokens in (("input", count.input_tokens), ("output", count.output_tokens)):
             metrics.TOKENS.labels(self.ask.model, kind).inc(tokens)
         metrics.COST.labels(self.ask.model).inc(answer.cost_ufen)
         return answer
+
+    def _owe(self, settle: Settle, done: "asyncio.Future[Answer]") -> None:
+        if not done.cancelled() and isinstance(done.exception(), Unavailable):
+            logger.error("call %s: the books do not answer; it is settled when they do", self.id)
+            self.gateway.owed[self.id] = settle
 
     async def _close(self) -> None:
         """Settle or release what is still held. Runs whether or not somebody waits for it."""
