@@ -21,7 +21,7 @@ from huoshui.exchange.models import Auction, Listing, Order, Trade
 from huoshui.exchange.settle import statements_of
 from huoshui.exchange.solving import solve
 from huoshui.jobs import services
-from huoshui.jobs.models import Booking
+from huoshui.jobs.models import Booking, Connection
 from huoshui.registry.models import Party
 
 PRICE = 2_000_000
@@ -112,8 +112,11 @@ class Bourse:
         with clock.moved_to(auction.closes_at + timedelta(minutes=5)):
             return auctions.publish(SECOND, key=f"auction/{auction.pk}/publish", auction=auction)
 
-    def end(self, booking: Booking, **state: Any) -> None:
-        """Close a booking as the runner does after its last hour."""
+    def end(self, booking: Booking, kept: bool = True, **state: Any) -> None:
+        """Close a booking as the runner does after its last hour; its engine `kept` the cards, unless the test says
+        when."""
+        if kept:
+            booking.stretches.filter(reserved_at=None).update(reserved_at=NOON)
         Booking.objects.filter(pk=booking.pk).update(**({"state": Booking.State.ENDED} | state))
         booking.refresh_from_db()
         with clock.moved_to(clock.instant_of(self.world.start + WINDOW[1] + 1)):
@@ -133,6 +136,8 @@ def build() -> Bourse:
         operator=other, code="s2", name="测试二站", region=world.region, division="330100", tariff="-"
     )
     pool2 = Pool.objects.create(site=site, card_model=world.pool.card_model, cards=100, list_price_fen=2000)
+    for joined in (world.pool.site, site):
+        Connection.objects.create(site=joined, kind="local", tag=f"s{joined.pk}", state=Connection.State.UP)
     return Bourse(world, firms, pool2)
 
 

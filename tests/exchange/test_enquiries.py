@@ -18,6 +18,7 @@ from huoshui.exchange import problems, queries, ranking, tasks
 from huoshui.exchange.actions import enquiries
 from huoshui.exchange.models import Alert, Enquiry, Offer, Trade
 from huoshui.exchange.ranking import Bid
+from huoshui.jobs.models import Connection
 
 HOURS = WINDOW[1] - WINDOW[0]
 CARDS = 4
@@ -59,6 +60,11 @@ def refusal(call: Any, *args: Any, **named: Any) -> str:
     with pytest.raises(Refused) as refused:
         call(*args, **named)
     return refused.value.code
+
+
+def test_a_site_without_an_engine_offers_nothing(bourse: Bourse) -> None:
+    Connection.objects.update(state=Connection.State.OFF)
+    assert refusal(offer, bourse, post(bourse), PRICE) == "no_engine"
 
 
 def test_the_best_offer_is_awarded_and_everything_else_comes_back(bourse: Bourse) -> None:

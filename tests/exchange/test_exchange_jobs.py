@@ -12,12 +12,13 @@ from huoshui.base import clock
 from huoshui.book.services import accept, statement_total
 from huoshui.exchange.actions import listings
 from huoshui.exchange.models import Trade
-from huoshui.jobs.models import Attempt
+from huoshui.jobs.models import Attempt, Connection
 
 HOURS = 2
 
 
 def test_a_trade_by_use_is_billed_to_the_card_second(bourse: Bourse, tmp_path: Path) -> None:
+    Connection.objects.get(site=bourse.world.pool.site).delete()
     connect(bourse.world, tmp_path / "jobs")
     buyer, start = bourse.firms[0], clock.hour_of(clock.real_now())
     with clock.moved_to(clock.real_now() - timedelta(hours=8)):  # engines live in real time, trades come before it

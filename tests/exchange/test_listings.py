@@ -227,16 +227,27 @@ def test_hours_that_a_connected_engine_never_reserved_are_not_billed(bourse: Bou
     buyer = bourse.firms[0]
     trade = bourse.take(bourse.sell(4), buyer, 4)
     assert trade.booking is not None
-    Connection.objects.create(site=bourse.world.pool.site, kind="local", tag="never", state="faulty")
-    bourse.end(trade.booking)
+    bourse.end(trade.booking, kept=False)
     trade.refresh_from_db()
     assert (trade.state, money(buyer)["limit"]) == (Trade.State.VOID, LIMIT_FEN)
+
+
+def test_a_site_sells_nothing_where_no_engine_counts_what_runs(bourse: Bourse) -> None:
+    Connection.objects.update(state=Connection.State.OFF)
+    wanted, auction = bourse.seek(bourse.firms[0]), bourse.auction()
+    for sale in (
+        bourse.sell, lambda: bourse.take(wanted, bourse.operator, pool=bourse.world.pool),
+        lambda: bourse.order(auction, bourse.operator, "sell", 1),
+    ):  # fmt: skip
+        with pytest.raises(Refused) as refused:
+            sale()
+        assert refused.value.code == "no_engine"
 
 
 def connected(bourse: Bourse, booking: Booking | None, reserved: float, *silent: tuple[float, float]) -> None:
     """An engine at the site that reserved a booking at an hour of the window and was silent between others."""
     first = clock.instant_of(bourse.window["start_hour"])
-    connection = Connection.objects.create(site=bourse.world.pool.site, kind="local", tag="t", state="up")
+    connection = Connection.objects.get(site=bourse.world.pool.site)
     BookedStretch.objects.filter(booking=booking).update(reserved_at=first + timedelta(hours=reserved))
     for since, until in silent:
         connection.outages.create(since=first + timedelta(hours=since), until=first + timedelta(hours=until))

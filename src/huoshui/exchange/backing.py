@@ -22,7 +22,7 @@ from huoshui.book.services import SCH, Hold
 from huoshui.compute import accounts
 from huoshui.compute.models import Pool
 from huoshui.exchange.models import Contract, Listing, Offer, Order
-from huoshui.jobs import services
+from huoshui.jobs import connections, services
 from huoshui.jobs.models import Booking
 from huoshui.jobs.services import BookingDraft
 from huoshui.registry.models import Party
@@ -45,6 +45,7 @@ def check(party: Party, cards: Cards, contract: Contract) -> None:
     if booking is None:
         if cards.pool.site.operator_id != party.pk:
             raise invalid("pool", cards.pool, _("is not a pool of yours; what you rented you resell from its booking"))
+        connections.require_engine(cards.pool.site)
         return
     if booking.party_id != party.pk:
         raise invalid("booking", booking, _("is not yours"))

@@ -22,8 +22,8 @@ from django.utils.translation import gettext as _
 
 from huoshui import engines
 from huoshui.base import clock
-from huoshui.base.errors import Invalid, Problem, invalid
-from huoshui.compute.models import Pool
+from huoshui.base.errors import Invalid, Problem, Refused, invalid
+from huoshui.compute.models import Pool, Site
 from huoshui.engines import Engine, EngineError, Finding, Setting
 from huoshui.engines.base import SETTINGS
 from huoshui.jobs.models import Connection
@@ -183,6 +183,18 @@ def is_down(connection: Connection) -> bool:
 def of(pool: Pool) -> Connection | None:
     """The engine of a pool's site."""
     return Connection.objects.filter(site=pool.site_id).first()
+
+
+def looked_after(site: Site) -> bool:
+    """Whether the runner looks after an engine of a site."""
+    return Connection.objects.filter(site=site, state__in=VISITED).exists()
+
+
+def require_engine(site: Site) -> None:
+    """Raises Refused(code="no_engine") where nothing would count what runs: it could be neither billed nor rated."""
+    if not looked_after(site):
+        text = _("%(site)s has no engine in use, so nothing would count what runs there. Its cards are not on sale.")
+        raise Refused(text % {"site": site.name}, code="no_engine")
 
 
 def node_sizes(connection: Connection | None, pool: Pool) -> list[int]:

@@ -100,7 +100,7 @@ def place_order(
     """Place a sealed order. A buyer's money is held up to its limit; a seller's cards are set aside.
 
     Raises Invalid; Refused(code="auction_closed", "self_trade", "order_limit", "price_limit", "over_limit", "no_cards",
-    "not_held", "recallable").
+    "not_held", "recallable", "no_engine").
     """
     act.require(TRADE, party)
     auction = Auction.objects.select_for_update(of=("self",)).select_related("contract").get(pk=auction.pk)

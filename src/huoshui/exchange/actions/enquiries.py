@@ -30,6 +30,7 @@ from huoshui.exchange.permissions import KEEP, TRADE
 from huoshui.exchange.prices import all_limits, check_lead, check_price, limits_at, shown, terms_in_force
 from huoshui.exchange.trading import Deal, Held
 from huoshui.jobs import services
+from huoshui.jobs.connections import require_engine
 from huoshui.jobs.models import Booking
 from huoshui.jobs.services import BookingDraft
 from huoshui.registry.models import Party
@@ -123,7 +124,7 @@ def submit_offer(
     """Offer all cards and hours of an enquiry out of a pool of one's own, sealed; the cards are set aside.
 
     Raises Invalid for a price off the tick or above the budget, a pool that was not asked for;
-    Refused(code="enquiry_closed", "offered_already", "self_trade", "price_limit", "no_cards").
+    Refused(code="enquiry_closed", "offered_already", "self_trade", "price_limit", "no_cards", "no_engine").
     """
     act.require(TRADE, party)
     enquiry = _locked(enquiry)
@@ -163,6 +164,7 @@ def _check_offer(
         raise invalid("recall_notice_hours", recall_notice_hours, rule)
     if pool.site.operator_id != party.pk:
         raise invalid("pool", pool, _("is not a pool of yours"))
+    require_engine(pool.site)
     if pool.card_model not in enquiry.card_models.all() or pool.site.region not in enquiry.regions.all():
         raise invalid("pool", pool, _("is not what was asked for"))
     terms = enquiry.terms

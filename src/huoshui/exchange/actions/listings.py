@@ -32,7 +32,7 @@ def sell_cards(
     """Offer cards of a pool of one's own, or hours of a booking that one holds, at a fixed price.
 
     The cards are set aside at once. Raises Invalid, Refused(code="no_cards", "not_held", "price_limit", "order_limit",
-    "too_late", "of_the_bank", "by_use").
+    "too_late", "of_the_bank", "by_use", "no_engine").
     """
     act.require(TRADE, party)
     contract = contract_of(
@@ -120,7 +120,7 @@ def take(
     """Take up lots of a listing. Who takes a buy listing says where the cards come from.
 
     Raises Refused(code="listing_state", "lots_left", "self_trade", "wash_trade", "over_limit", "no_cards", "not_held",
-    "recallable").
+    "recallable", "no_engine").
     """
     act.require(TRADE, party)
     listing = _locked(listing)

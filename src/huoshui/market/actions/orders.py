@@ -17,10 +17,10 @@ from huoshui.book import services as book
 from huoshui.compute.actions.deposits import hour_text
 from huoshui.compute.allocate import stretches as by_cards
 from huoshui.jobs import services as jobs
+from huoshui.jobs.connections import require_engine
 from huoshui.jobs.models import Booking
 from huoshui.market import billing, delivered, published
 from huoshui.market.actions import settlement
-from huoshui.market.actions.products import require_engine
 from huoshui.market.models import CartItem, Comment, Order, Product
 from huoshui.market.permissions import ORDER, SELL, SETTLE
 from huoshui.market.prices import Quote, net_of, quote
@@ -91,7 +91,7 @@ def place_order(
         raise Refused(_("“%(title)s” is not on sale.") % {"title": product.title}, code="not_on_sale")
     if product.operator == buyer:
         raise Refused(_("An operator does not order its own products."), code="self_order")
-    require_engine(product)
+    require_engine(product.pool.site)
     cards, terms = units * product.cards_per_unit, published.terms()
     _check(act, product, units, start_hour, hours, purpose, contract, cap_fen)
     told = quoted(product, units, hours, cap_fen)

@@ -16,8 +16,7 @@ from django.utils.translation import gettext as _
 from huoshui.base.act import Act, action
 from huoshui.base.errors import Conflict, Invalid, Problem, Refused
 from huoshui.compute.models import Pool
-from huoshui.jobs.connections import VISITED
-from huoshui.jobs.models import Connection
+from huoshui.jobs.connections import require_engine
 from huoshui.market import shelf
 from huoshui.market.models import Billing, Interconnect, Kind, Product, ProductTier
 from huoshui.market.permissions import REVIEW, SELL
@@ -192,23 +191,11 @@ def set_price(
     return _move(act, product, product.state, told)
 
 
-def has_engine(product: Product) -> bool:
-    """Whether the runner looks after an engine at the product's site."""
-    return Connection.objects.filter(site=product.pool.site_id, state__in=VISITED).exists()
-
-
-def require_engine(product: Product) -> None:
-    """Raises Refused(code="no_engine") where nothing would count what runs: it could be neither billed nor rated."""
-    if not has_engine(product):
-        text = _("%(site)s has no engine in use, so nothing would count what runs there. Its products are not on sale.")
-        raise Refused(text % {"site": product.pool.site.name}, code="no_engine")
-
-
 @action("market.product.submit")
 def submit_product(act: Act, *, product: Product) -> Product:
     """Ask for the second look. Raises Refused(code="no_engine")."""
     product = lock(act, product, Product.State.DRAFT)
-    require_engine(product)
+    require_engine(product.pool.site)
     product.submitted_by = act.actor.user
     return _move(act, product, Product.State.SUBMITTED)
 
@@ -218,7 +205,7 @@ def approve_product(act: Act, *, product: Product) -> Product:
     """Put a product on sale: not by the person who submitted it. Raises Refused(code="second_person", "no_engine")."""
     product = _locked(act, product, Product.State.SUBMITTED)
     act.require(REVIEW)
-    require_engine(product)
+    require_engine(product.pool.site)
     if product.submitted_by_id and act.actor.user and product.submitted_by_id == act.actor.user.pk:
         raise Refused(_("A second person looks at what you submitted."), code="second_person")
     product.listed_at = product.listed_at or act.at
@@ -246,7 +233,7 @@ def pause_product(act: Act, *, product: Product) -> Product:
 def resume_product(act: Act, *, product: Product) -> Product:
     """Put a paused, unchanged product on sale again. Raises Refused(code="no_engine")."""
     product = lock(act, product, Product.State.PAUSED)
-    require_engine(product)
+    require_engine(product.pool.site)
     return _move(act, product, Product.State.LISTED)
 
 

@@ -19,6 +19,7 @@ from huoshui.base.requests import actor_of
 from huoshui.base.views import page, page_errors, post_action
 from huoshui.compute import uploads
 from huoshui.compute.models import Pool
+from huoshui.jobs.connections import looked_after
 from huoshui.market import queries, showing
 from huoshui.market.actions import product_files
 from huoshui.market.actions import products as actions
@@ -65,7 +66,7 @@ def product(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "product": found, "may_change": sells and found.state in actions.EDITABLE,
         "may_price": sells and found.state != Product.State.ENDED, "sells": sells, "states": Product.State,
-        "may_review": actor.can(REVIEW) and waits, "second": not mine, "has_engine": actions.has_engine(found),
+        "may_review": actor.can(REVIEW) and waits, "second": not mine, "has_engine": looked_after(found.pool.site),
         "sections": showing.sections(found),
         "orders": found.orders.select_related("buyer").order_by("-id")[:10] if sells else [],
     }  # fmt: skip
