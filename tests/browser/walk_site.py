@@ -11,7 +11,7 @@ import django
 def main(home: Path) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "huoshui.settings"
     django.setup()
-    from django.core.management import call_command
+    from tests import tables
     from tests.compute.world import build
     from tests.jobs import site
 
@@ -20,7 +20,7 @@ def main(home: Path) -> None:
     from huoshui.base.models import Assignment, Role, User
 
     messages.compile_all()
-    call_command("migrate", verbosity=0)
+    tables.make()
     world = build()
     person = User(username="trainer", name="示例经办人")
     person.set_password(DEMO_PASSWORD)

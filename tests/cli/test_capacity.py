@@ -167,7 +167,7 @@ def test_an_earlier_round_is_replaced_whole(tmp_path):
 
 
 def test_ctrl_c_keeps_the_best_plan_so_far(tmp_path):
-    deposits, requests = written(tmp_path, problem=generate(2_000, seed=1))
+    deposits, requests = written(tmp_path, problem=generate(1_000, seed=1))
     timer = threading.Timer(4, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     done = run("clear", "capacity", "--deposits", deposits, "--requests", requests, "--out", tmp_path / "out")

@@ -75,12 +75,12 @@ import django  # noqa: E402
 django.setup()
 logging.disable(logging.CRITICAL)
 
-from django.core.management import call_command  # noqa: E402
 from django.test import Client  # noqa: E402
+from tests import tables  # noqa: E402
 
 from huoshui.base.models import Assignment, LogRecord, User  # noqa: E402
 
-call_command("migrate", verbosity=0)
+tables.make()
 lin = User.objects.create_user("lin", None, name="Lin")
 for CASE in sys.argv[1:]:
     User.objects.filter(pk=lin.pk).update(is_active=CASE != "inactive")

@@ -26,7 +26,7 @@ OUTCOMES = {
 
 
 def test_the_issuer_says_who_and_nothing_else(tmp_path: Path) -> None:
-    env = os.environ | {"HUOSHUI_HOME": str(tmp_path), "HUOSHUI_DATABASE": "", "PYTHONPATH": "src"}
+    env = os.environ | {"HUOSHUI_HOME": str(tmp_path), "HUOSHUI_DATABASE": "", "PYTHONPATH": f"src{os.pathsep}."}
     command = [sys.executable, str(SCRIPT), *OUTCOMES]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     told = done.stdout.strip().splitlines()[-len(OUTCOMES) :]
