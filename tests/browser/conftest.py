@@ -29,7 +29,7 @@ django.setup()
 from huoshui.base import demo, messages
 from huoshui.clearing.capacity import options
 from tests import tables
-options.SIZES = ((1 << 60, 60, 30, 8, 2_000, 20),)  # a round like any other, found in less work
+options.SIZES = ((1 << 60, 60, 30, 8, 2_000, 20),)  # rounds like any other, in less work
 messages.compile_all()
 tables.make()
 for sentence in demo.load():
