@@ -1,6 +1,6 @@
 """A database of its own for tests about crashes and several processes.
 
-A test of the product cannot kill itself. So it runs a snippet of Python in a child process against a fresh, migrated
+A test of the product cannot kill itself. So it runs a snippet of Python in a child process against a fresh
 database (a SQLite file, or a PostgreSQL database when the suite runs on PostgreSQL), lets the child die at a named
 function, and then looks at what the database says. The product knows nothing of this: the child's prelude replaces
 the named function before the snippet runs.
@@ -57,7 +57,7 @@ system = access.system("test")
 
 @dataclass(frozen=True)
 class Sandbox:
-    """One migrated database and the directory (HUOSHUI_HOME) that goes with it."""
+    """One database with every table and the directory (HUOSHUI_HOME) that goes with it."""
 
     home: Path
     database: str
