@@ -48,6 +48,6 @@ def finding_words(code: str) -> str:
 
 
 @register.filter
-def card_time(seconds: int | None) -> str:
+def card_seconds(seconds: int | None) -> str:
     """Card-seconds with their card-hours: `7,200 (2.000)`; — when unknown."""
     return "—" if seconds is None else f"{seconds:,} ({seconds / 3600:,.3f})"
